@@ -1,0 +1,92 @@
+package dev.exile.migration;
+
+import com.fasterxml.jackson.annotation.JsonAutoDetect;
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What is known of one migration on one host: the journal's content, and what operators are shown.
+ * Changed only by the thread that runs the migration, under the lock of its {@link Lifecycle}.
+ */
+@JsonAutoDetect(fieldVisibility = JsonAutoDetect.Visibility.NON_PRIVATE)
+@JsonIgnoreProperties(ignoreUnknown = true)
+public final class Facts {
+  /** The journal's format; a reader refuses a newer one. */
+  static final int FORMAT = 1;
+
+  int format = FORMAT;
+
+  /** The migration, the same on both hosts. */
+  public String id = "";
+
+  /** This host's part: home or destination. */
+  public String role = "";
+
+  /** Name of the state. */
+  public String state = "";
+
+  /** Why the last state was entered. */
+  public String reason = "";
+
+  /** The process's command name. */
+  public String command = "";
+
+  /** Its PID at home. */
+  public int pid;
+
+  /** Where it comes from. */
+  public String from = "";
+
+  /** Where it goes. */
+  public String to = "";
+
+  /** Name of the algorithm. */
+  public String algorithm = "";
+
+  /** When it began, in milliseconds since 1970. */
+  public long startedMillis;
+
+  /** From freeze to resume; 0 before. */
+  public long frozenMillis;
+
+  /** From the request to the end of the move; 0 before. */
+  public long totalMillis;
+
+  /** Image bytes that crossed the network. */
+  public long bytesTransferred;
+
+  /** Connections that were relayed at the move. */
+  public int established;
+
+  /** Listening sockets. */
+  public int listening;
+
+  /** How long each state lasted, in milliseconds, in order. */
+  public Map<String, Long> phaseMillis = new LinkedHashMap<>();
+
+  /** Why it was refused, each as what and remedy. */
+  public List<Map.Entry<String, String>> refusals = new ArrayList<>();
+
+  /** The cgroup that the tree stands frozen in, empty where there is none. */
+  String cgroup = "";
+
+  /** Where each process of the tree came from, by PID. */
+  Map<Integer, String> origins = new LinkedHashMap<>();
+
+  /** Start time of the tree's root at home, in clock ticks since boot. */
+  long startTicks;
+
+  /** The destination's cell: its init's PID, 0 where there is none, and start time. */
+  int cellInit;
+
+  long cellStartTicks;
+
+  /** The listeners to be relayed, by key. */
+  Map<Integer, String> listenerAddresses = new LinkedHashMap<>();
+
+  /** As from wait(2), once the process has ended. */
+  int waitStatus;
+}

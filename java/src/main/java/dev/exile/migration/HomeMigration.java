@@ -1,0 +1,487 @@
+package dev.exile.migration;
+
+import dev.exile.criu.Criu;
+import dev.exile.memory.Algorithm;
+import dev.exile.memory.Journey;
+import dev.exile.negotiation.Refusal;
+import dev.exile.negotiation.Survey;
+import dev.exile.process.ProcessTree;
+import dev.exile.rpc.peer.Offer;
+import dev.exile.rpc.peer.RestoreReply;
+import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.shim.ShimException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One migration seen from home, top to bottom in {@link #run}: negotiation, primary migration,
+ * exile, commit, forwarding (design, section 2; the paper's section 3).
+ *
+ * <p>It runs on a thread of its own. {@link #cancel} and the getters may be called from any thread.
+ */
+public final class HomeMigration {
+  private static final Logger LOG = LoggerFactory.getLogger(HomeMigration.class);
+  private static final Duration PATIENCE = Duration.ofSeconds(5);
+  private static final long ASK_AGAIN_MILLIS = 500;
+
+  private final Site site;
+  private final PeerLink peer;
+  private final Algorithm algorithm;
+  private final ProgressListener listener;
+  private final Facts facts;
+  private final Lifecycle<HomeState> lifecycle;
+  private final long startedNanos = System.nanoTime();
+
+  private ProcessTree tree;
+  private FrozenTree frozen;
+  private HomeSockets sockets;
+  private long frozenAtNanos;
+  private volatile String cancelReason;
+  private volatile Thread thread;
+
+  /** A migration that has not begun; {@link #run} runs it. */
+  public HomeMigration(
+      String id,
+      ProcessTree tree,
+      Algorithm algorithm,
+      PeerLink peer,
+      Site site,
+      ProgressListener listener) {
+    this.site = site;
+    this.peer = peer;
+    this.tree = tree;
+    this.algorithm = algorithm;
+    this.listener = listener;
+    this.facts = new Facts();
+    facts.id = id;
+    facts.role = "home";
+    facts.pid = tree.root().pid();
+    facts.startTicks = tree.root().startTicks();
+    facts.command = tree.root().command();
+    facts.from = site.host();
+    facts.to = peer.host();
+    facts.algorithm = algorithm.name();
+    facts.startedMillis = System.currentTimeMillis();
+    this.lifecycle =
+        new Lifecycle<>(
+            facts, HomeState.NEGOTIATING, HomeState::next, site.journal(), site.faults());
+  }
+
+  /** A migration that the journal tells of, after the agent was started again. */
+  HomeMigration(Facts facts, PeerLink peer, Site site) {
+    this.site = site;
+    this.peer = peer;
+    this.facts = facts;
+    this.algorithm = Algorithm.named(facts.algorithm);
+    this.listener = ProgressListener.NONE;
+    this.lifecycle =
+        new Lifecycle<>(
+            facts,
+            HomeState.valueOf(facts.state),
+            HomeState::next,
+            site.journal(),
+            site.faults());
+  }
+
+  /** Runs the migration to its end, until the process runs at the destination, or at home again. */
+  public void run() {
+    thread = Thread.currentThread();
+    try {
+      lifecycle.begin("asked to move to " + peer.host());
+      negotiate();
+      prepare();
+      freeze();
+      dump();
+      transfer();
+      restore();
+      commit();
+    } catch (RefusedException e) {
+      refuse(e);
+    } catch (Exception e) {
+      // All of the above is before COMMIT, which is the last thing that commit() does.
+      rollBack(reasonFor(e));
+    }
+    thread = null;
+    if (lifecycle.state() == HomeState.COMMITTED) {
+      settle();
+    }
+    facts.totalMillis = millisSince(startedNanos);
+    saveFigures();
+    listener.done(this);
+  }
+
+  // ---- Step 1: negotiation. Nothing is touched. ----
+
+  private void negotiate() throws IOException {
+    listener.phase(facts.id, "negotiating");
+    Survey.Findings findings = Survey.of(tree, site.criu(), site.digests());
+    List<Refusal> refusals = new ArrayList<>(findings.refusals());
+    Offer offer =
+        findings.offer().toBuilder().setId(facts.id).setAlgorithm(algorithm.name()).build();
+    if (!refusals.isEmpty()) {
+      offer = offer.toBuilder().setDryRun(true).build();
+    }
+    peer.negotiate(offer)
+        .getRefusalsList()
+        .forEach(reason -> refusals.add(new Refusal(reason.getWhat(), reason.getRemedy())));
+    if (Files.getFileStore(site.images()).getUsableSpace() < offer.getImageBytes()) {
+      refusals.add(
+          new Refusal(
+              "no room for the images: %s on %s has %d MB free, up to %d MB are needed"
+                  .formatted(
+                      site.images(),
+                      site.host(),
+                      Files.getFileStore(site.images()).getUsableSpace() >> 20,
+                      offer.getImageBytes() >> 20),
+              "free space there, or set 'images' in the agent's configuration"));
+    }
+    if (!refusals.isEmpty()) {
+      throw new RefusedException(refusals);
+    }
+  }
+
+  private void refuse(RefusedException refused) {
+    refused.refusals().forEach(r -> facts.refusals.add(Map.entry(r.what(), r.remedy())));
+    try {
+      lifecycle.enter(HomeState.REFUSED, refused.getMessage());
+    } catch (IOException | IllegalStateException e) {
+      LOG.error("{}: cannot record the refusal", facts.id, e);
+    }
+    // home may have refused what the destination accepted
+    tellRolledBack();
+  }
+
+  // ---- Step 2: primary migration. The process runs on. ----
+
+  private void prepare() throws IOException, InterruptedException {
+    enter(HomeState.PREPARING, "accepted by " + peer.host());
+    Directories.create(site.images(facts.id));
+    Directories.create(site.log(facts.id, "dump").getParent());
+    sockets = new HomeSockets(facts.id, peer);
+    frozen = FrozenTree.prepare(site, facts, tree);
+    site.journal().save(facts); // the cgroup and the origins, before anything stands still
+    algorithm.whileRunning(journey());
+  }
+
+  // ---- Step 3: exile. Every failure from here to COMMIT rolls back. ----
+
+  private void freeze() throws IOException {
+    enter(HomeState.FREEZING, "ready");
+    frozenAtNanos = System.nanoTime();
+    frozen.freeze();
+    sockets.take(frozen.pids());
+    facts.established = sockets.taken().connections().size();
+    facts.listening = sockets.taken().listeners().size();
+  }
+
+  private void dump() throws IOException, InterruptedException {
+    enter(
+        HomeState.DUMPING,
+        "frozen, %d connections and %d listeners held"
+            .formatted(facts.established, facts.listening));
+    try {
+      algorithm.dump(journey());
+    } catch (ShimException e) {
+      throw new IOException(
+          "CRIU's dump failed: %s (%s; log: %s on %s)"
+              .formatted(
+                  Criu.errorLine(site.log(facts.id, "dump")),
+                  e.getMessage(),
+                  site.log(facts.id, "dump"),
+                  site.host()),
+          e);
+    }
+  }
+
+  private void transfer() throws IOException, InterruptedException {
+    enter(HomeState.TRANSFERRING, "dumped");
+    algorithm.transfer(journey());
+  }
+
+  private void restore() throws IOException {
+    enter(HomeState.RESTORING, facts.bytesTransferred + " bytes sent");
+    RestoreRequest.Builder request =
+        RestoreRequest.newBuilder()
+            .setId(facts.id)
+            .setRootPid(facts.pid)
+            .addAllPids(frozen.pids())
+            .setShellJob(frozen.shellJob());
+    sockets.describe(request);
+    RestoreReply reply = peer.restore(request.build());
+    if (!reply.getRestored()) {
+      throw new IOException(reply.getError());
+    }
+    sockets.adopt();
+  }
+
+  // ---- Step 4: commit. ----
+
+  private void commit() throws IOException {
+    frozen.hold();
+    synchronized (this) {
+      failIfCancelled();
+      lifecycle.enter(HomeState.COMMITTED, "restored at " + peer.host());
+    }
+  }
+
+  /**
+   * After COMMIT. Outcomes of telling the destination: it runs the process (or has run it); it says
+   * that it never will, having dropped all of it; it cannot be asked, and so is asked again: home
+   * must not thaw on a guess.
+   */
+  private void settle() {
+    listener.phase(facts.id, "committed");
+    while (true) {
+      try {
+        String answer = peer.commit(facts.id);
+        if (answer.equals(DestinationState.ABORTED.name())) {
+          rollBack(peer.host() + " has dropped the process before it ran");
+          return;
+        }
+        if (frozenAtNanos != 0) {
+          facts.frozenMillis = millisSince(frozenAtNanos);
+        }
+        lifecycle.enter(HomeState.FORWARDING, "runs at " + peer.host());
+        break;
+      } catch (IOException e) {
+        beInDoubt(e);
+      }
+      if (!pause()) {
+        return;
+      }
+    }
+    forward();
+  }
+
+  private void beInDoubt(IOException cause) {
+    if (lifecycle.state() != HomeState.COMMITTED) {
+      return;
+    }
+    LOG.warn("{}: {} does not answer: {}", facts.id, peer.host(), cause.getMessage());
+    try {
+      lifecycle.enter(
+          HomeState.IN_DOUBT,
+          "committed, but %s does not answer: %s".formatted(peer.host(), cause.getMessage()));
+      listener.inDoubt();
+    } catch (IOException e) {
+      LOG.error("{}: cannot record the doubt", facts.id, e);
+    }
+  }
+
+  /** Waits before the destination is asked again; false where the agent is being stopped. */
+  private static boolean pause() {
+    try {
+      Thread.sleep(ASK_AGAIN_MILLIS);
+      return true;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
+    }
+  }
+
+  // ---- Step 5: forwarding. ----
+
+  private void forward() {
+    try {
+      sockets.start();
+      if (frozen != null) {
+        frozen.leave();
+      }
+      Directories.delete(site.images(facts.id));
+      Files.deleteIfExists(site.log(facts.id, "dump"));
+    } catch (IOException e) {
+      // The process runs; what is missing is for the operator to see.
+      LOG.error("{}: forwarding is not complete", facts.id, e);
+    }
+  }
+
+  /** The destination tells that the process has ended: its body at home ends too. */
+  void ended(int waitStatus) throws IOException {
+    synchronized (this) {
+      if (lifecycle.state() == HomeState.ENDED) {
+        return;
+      }
+      facts.waitStatus = waitStatus;
+      if (lifecycle.state() == HomeState.COMMITTED || lifecycle.state() == HomeState.IN_DOUBT) {
+        throw new IOException("still settling the commit; tell again");
+      }
+      lifecycle.enter(HomeState.ENDED, "ended at " + peer.host() + WaitStatus.describe(waitStatus));
+    }
+    sockets.end();
+    FrozenTree.endBody(facts);
+  }
+
+  // ---- Rollback. ----
+
+  private void rollBack(String reason) {
+    // An interrupt was the cancel that brings us here: it must not disturb the way back.
+    boolean interrupted = Thread.interrupted();
+    LOG.info("{}: rolls back: {}", facts.id, reason);
+    try {
+      lifecycle.enter(HomeState.ROLLING_BACK, reason);
+    } catch (IOException | IllegalStateException e) {
+      LOG.error("{}: cannot record the rollback, and rolls back all the same", facts.id, e);
+    }
+    undo();
+    try {
+      lifecycle.enter(HomeState.ROLLED_BACK, reason);
+    } catch (IOException | IllegalStateException e) {
+      LOG.error("{}: cannot record that it was rolled back", facts.id, e);
+    }
+    tellRolledBack();
+    if (interrupted) {
+      LOG.debug("{}: the interrupt is spent", facts.id);
+    }
+  }
+
+  private void undo() {
+    try {
+      if (frozen != null) {
+        frozen.thaw();
+      } else {
+        FrozenTree.release(facts);
+      }
+    } catch (IOException e) {
+      LOG.error("{}: cannot give process {} back its freedom", facts.id, facts.pid, e);
+    }
+    if (sockets != null) {
+      sockets.abandon();
+    }
+    try {
+      Directories.delete(site.images(facts.id));
+    } catch (IOException e) {
+      LOG.error("{}: cannot remove its images", facts.id, e);
+    }
+  }
+
+  private void tellRolledBack() {
+    try {
+      peer.abort(facts.id);
+    } catch (IOException e) {
+      // It asks us by itself before it does anything, and then hears the same.
+      LOG.info("{}: {} will learn of the rollback later: {}", facts.id, peer.host(), e.toString());
+    }
+  }
+
+  // ---- After the agent was started again. ----
+
+  /** Brings a migration that the journal tells of to where it belongs. */
+  void recover() {
+    if (lifecycle.state().beforeCommit()) {
+      rollBack("the agent of " + site.host() + " was restarted");
+    } else if (lifecycle.state() == HomeState.ROLLING_BACK) {
+      undo();
+      try {
+        lifecycle.enter(HomeState.ROLLED_BACK, facts.reason);
+      } catch (IOException e) {
+        LOG.error("{}: cannot record that it was rolled back", facts.id, e);
+      }
+      tellRolledBack();
+    } else if (!lifecycle.state().isFinal()) {
+      resume();
+    }
+  }
+
+  private void resume() {
+    try {
+      sockets = new HomeSockets(facts.id, peer);
+      sockets.retake(FrozenTree.bodies(facts));
+    } catch (IOException e) {
+      LOG.error("{}: cannot take home's sockets again: {}", facts.id, e.getMessage());
+    }
+    if (lifecycle.state() == HomeState.FORWARDING) {
+      forward();
+    } else {
+      settle();
+    }
+  }
+
+  // ---- Cancelling. ----
+
+  /**
+   * Cancels the migration where it has not reached COMMIT.
+   *
+   * @return false where it is too late: nothing has been done then
+   */
+  public boolean cancel(String reason) {
+    Thread running = thread;
+    synchronized (this) {
+      if (running == null || !lifecycle.state().beforeCommit()) {
+        return false;
+      }
+      if (cancelReason == null) {
+        cancelReason = reason;
+      }
+    }
+    FrozenTree tree = frozen;
+    if (tree != null) {
+      tree.cancelDump();
+    }
+    running.interrupt();
+    return true;
+  }
+
+  private void enter(HomeState state, String reason) throws IOException {
+    failIfCancelled();
+    lifecycle.enter(state, reason);
+    listener.phase(facts.id, state.name().toLowerCase(Locale.ROOT));
+  }
+
+  private void failIfCancelled() throws IOException {
+    if (cancelReason != null) {
+      throw new IOException(cancelReason);
+    }
+  }
+
+  private String reasonFor(Exception e) {
+    if (cancelReason != null) {
+      return cancelReason;
+    }
+    if (!(e instanceof IOException)) {
+      LOG.error("{}: unexpected failure", facts.id, e);
+    }
+    return e.getMessage() == null ? e.toString() : e.getMessage();
+  }
+
+  private void saveFigures() {
+    try {
+      site.journal().save(facts);
+    } catch (IOException e) {
+      LOG.error("{}: cannot save its figures", facts.id, e);
+    }
+  }
+
+  private static long millisSince(long nanos) {
+    return (System.nanoTime() - nanos) / 1_000_000;
+  }
+
+  private Journey journey() {
+    return new HomeJourney(site, facts, frozen, sockets, listener);
+  }
+
+  // ---- For those who look on. ----
+
+  /** Where it stands. */
+  public HomeState state() {
+    return lifecycle.state();
+  }
+
+  /** What is known of it; the object goes on changing. */
+  public Facts facts() {
+    return facts;
+  }
+
+  /** True where one of the tree's processes has this PID and the tree is not at home's disposal. */
+  public boolean holds(int pid) {
+    HomeState state = lifecycle.state();
+    boolean over = state.isFinal();
+    return !over && (facts.pid == pid || facts.origins.containsKey(pid));
+  }
+}

@@ -1,0 +1,64 @@
+package dev.exile.migration;
+
+import dev.exile.rpc.peer.Answer;
+import dev.exile.rpc.peer.EndedNotice;
+import dev.exile.rpc.peer.Offer;
+import dev.exile.rpc.peer.RestoreReply;
+import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.sockets.Carrier;
+import java.io.IOException;
+import java.time.Duration;
+
+/**
+ * The other agent of a migration. Every call has one of three outcomes: it returns, it throws {@link
+ * Refused} (the other agent has answered with a failure), or it throws {@link Lost} (whether the
+ * other agent did what it was asked is unknown).
+ */
+public interface PeerLink {
+  /** The other host's name. */
+  String host();
+
+  /** See peer.proto, Negotiate. */
+  Answer negotiate(Offer offer) throws IOException;
+
+  /** See peer.proto, Restore. */
+  RestoreReply restore(RestoreRequest request) throws IOException;
+
+  /** Tells the destination that home has committed; returns its state, RUNNING or ENDED mostly. */
+  String commit(String id) throws IOException;
+
+  /** Tells the destination that home has rolled back; returns its state. */
+  String abort(String id) throws IOException;
+
+  /** Asks where the migration stands there; UNKNOWN where it is not known. */
+  String ask(String id, Duration patience) throws IOException;
+
+  /** Tells home that the process has ended; returns home's state. */
+  String ended(EndedNotice notice) throws IOException;
+
+  /** Opens a new carrier connection. */
+  Carrier carrier() throws IOException;
+
+  /** The state that stands for a migration which an agent does not know. */
+  String UNKNOWN = "UNKNOWN";
+
+  /** The other agent could not be reached, or its answer was lost. */
+  final class Lost extends IOException {
+    private static final long serialVersionUID = 1;
+
+    /** With what happened. */
+    public Lost(String message, Throwable cause) {
+      super(message, cause);
+    }
+  }
+
+  /** The other agent has answered that it failed, or will not. */
+  final class Refused extends IOException {
+    private static final long serialVersionUID = 1;
+
+    /** With the other agent's words. */
+    public Refused(String message) {
+      super(message);
+    }
+  }
+}

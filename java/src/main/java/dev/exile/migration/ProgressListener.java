@@ -1,0 +1,19 @@
+package dev.exile.migration;
+
+/** Whoever looks on while a migration runs. A listener that fails never fails the migration. */
+public interface ProgressListener {
+  /** Nobody looks on. */
+  ProgressListener NONE = new ProgressListener() {};
+
+  /** A phase has begun; its name is the state's, in lower case. */
+  default void phase(String id, String name) {}
+
+  /** Image bytes sent so far. */
+  default void bytes(String id, long done, long total) {}
+
+  /** The destination does not answer after COMMIT; home goes on asking it. */
+  default void inDoubt() {}
+
+  /** The migration has come to its end, or to FORWARDING. */
+  default void done(HomeMigration migration) {}
+}

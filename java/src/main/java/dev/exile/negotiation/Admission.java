@@ -1,0 +1,201 @@
+package dev.exile.negotiation;
+
+import dev.exile.criu.Criu;
+import dev.exile.rpc.peer.FileNeed;
+import dev.exile.rpc.peer.Offer;
+import dev.exile.rpc.peer.PortNeed;
+import java.io.IOException;
+import java.lang.module.ModuleDescriptor.Version;
+import java.net.InetAddress;
+import java.net.NetworkInterface;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * The destination's half of the negotiation: whether this host can take the process. One method per
+ * requirement; every one is asked, so that the operator sees all reasons at once.
+ */
+public final class Admission {
+  private final Offer offer;
+  private final String host;
+  private final List<Refusal> refusals = new ArrayList<>();
+
+  private Admission(Offer offer, String host) {
+    this.offer = offer;
+    this.host = host;
+  }
+
+  /**
+   * Every reason why this host cannot take the process; empty where it can.
+   *
+   * @param host this host's name
+   * @param images where images are received
+   * @param reservedBytes what other migrations under way have been promised there
+   */
+  public static List<Refusal> refusals(
+      Offer offer, String host, Criu criu, FileDigest digests, Path images, long reservedBytes)
+      throws IOException {
+    Admission admission = new Admission(offer, host);
+    admission.architecture();
+    admission.kernel();
+    admission.cpu();
+    admission.criu(criu);
+    for (FileNeed need : offer.getFilesList()) {
+      admission.file(need, digests);
+    }
+    admission.ports();
+    admission.memory();
+    admission.images(images, reservedBytes);
+    admission.limits();
+    return List.copyOf(admission.refusals);
+  }
+
+  private void refuse(String what, String remedy) {
+    refusals.add(new Refusal(what, remedy));
+  }
+
+  private void architecture() {
+    if (!offer.getArchitecture().equals(Host.architecture())) {
+      refuse(
+          host
+              + " is a "
+              + Host.architecture()
+              + ", the process runs on "
+              + offer.getArchitecture(),
+          "choose a destination of the same architecture");
+    }
+  }
+
+  private void kernel() {
+    if (majorMinor(Host.kernel()).compareTo(majorMinor(offer.getKernel())) < 0) {
+      refuse(
+          "kernel %s of %s is older than home's %s"
+              .formatted(Host.kernel(), host, offer.getKernel()),
+          "the process may use what the older kernel lacks; update " + host);
+    }
+  }
+
+  private static Version majorMinor(String release) {
+    Matcher matcher = Pattern.compile("^(\\d+\\.\\d+)").matcher(release);
+    return Version.parse(matcher.find() ? matcher.group(1) : "0");
+  }
+
+  private void cpu() {
+    Set<String> missing = new HashSet<>(offer.getCpuFeaturesList());
+    missing.removeAll(Host.cpuFeatures());
+    if (!missing.isEmpty()) {
+      refuse(
+          "the CPU of " + host + " lacks " + String.join(", ", missing),
+          "choose a destination with at least home's CPU features");
+    }
+  }
+
+  private void criu(Criu criu) {
+    if (criu.olderThan(offer.getCriuVersion())) {
+      refuse(
+          "CRIU %s at %s is older than home's %s"
+              .formatted(criu.version(), host, offer.getCriuVersion()),
+          "run scripts/setup on " + host);
+    }
+  }
+
+  private void file(FileNeed need, FileDigest digests) throws IOException {
+    Path path = Path.of(need.getPath());
+    String what = need.getExecutable() ? "the executable " + path : path.toString();
+    if (need.getDirectory() ? !Files.isDirectory(path) : !Files.isRegularFile(path)) {
+      refuse(what + " is missing on " + host, "install or copy it there");
+      return;
+    }
+    if (need.getDirectory()) {
+      return;
+    }
+    if (need.getSha256().isEmpty()) {
+      if (Files.size(path) != need.getSize() && need.getSize() >= 0) {
+        refuse(
+            "%s has %d bytes on %s, %d at home"
+                .formatted(what, Files.size(path), host, need.getSize()),
+            "both hosts need the same file; share the file system or copy it");
+      }
+      return;
+    }
+    String buildId = FileDigest.buildId(path);
+    if (!need.getBuildId().equals(buildId)) {
+      refuse(
+          "%s is another version on %s (build-id %s, home's is %s)"
+              .formatted(what, host, shown(buildId), shown(need.getBuildId())),
+          "install the same version on both hosts");
+    } else if (Files.size(path) != need.getSize()
+        || !digests.sha256(path).equals(need.getSha256())) {
+      refuse(
+          what + " is another version on " + host + " (its content differs from home's)",
+          "install the same version on both hosts");
+    }
+  }
+
+  private static String shown(String buildId) {
+    return buildId.isEmpty() ? "none" : buildId;
+  }
+
+  private void ports() throws IOException {
+    for (PortNeed need : offer.getPortsList()) {
+      InetAddress address = InetAddress.getByName(need.getAddress());
+      String where = address.getHostAddress() + " port " + need.getPort();
+      if (!address.isAnyLocalAddress()
+          && !address.isLoopbackAddress()
+          && NetworkInterface.getByInetAddress(address) == null) {
+        refuse(
+            "the process listens on %s, which is no address of %s".formatted(where, host),
+            "let it listen on the wildcard address");
+      } else if (Listening.conflicts(address, need.getPort())) {
+        refuse(
+            where + " is taken on " + host,
+            "stop what listens there (ss -ltnp 'sport = :" + need.getPort() + "')");
+      }
+    }
+  }
+
+  private void memory() {
+    long available = Host.availableMemory();
+    if (available < offer.getResidentBytes()) {
+      refuse(
+          "%s has %d MB of memory available, the process needs %d MB"
+              .formatted(host, available >> 20, offer.getResidentBytes() >> 20),
+          "free memory there or choose another destination");
+    }
+  }
+
+  private void images(Path images, long reservedBytes) throws IOException {
+    long room = Host.usableSpace(images) - reservedBytes;
+    if (room < offer.getImageBytes()) {
+      refuse(
+          "no room for the images: %s on %s has %d MB free, up to %d MB are needed"
+              .formatted(images, host, Math.max(0, room) >> 20, offer.getImageBytes() >> 20),
+          "free space there, or set 'images' in the agent's configuration to a larger file system");
+    }
+  }
+
+  private void limits() {
+    long own = Host.openFilesHardLimit(Host.read("/proc/self/limits"));
+    if (!Host.mayRaiseLimits() && own < offer.getMaxOpenFiles()) {
+      refuse(
+          "the process may open %d files, the agent on %s only %d and it lacks CAP_SYS_RESOURCE"
+              .formatted(offer.getMaxOpenFiles(), host, own),
+          "raise LimitNOFILE of the agent's unit");
+    }
+    if (offer.getIpv6() && !Host.hasIpv6()) {
+      refuse("the process has IPv6 sockets and " + host + " has no IPv6", "enable IPv6 there");
+    }
+    if (Host.highestPid() <= offer.getPid() + 1000) {
+      refuse(
+          "kernel.pid_max of %s is %d, too low for process %d"
+              .formatted(host, Host.highestPid(), offer.getPid()),
+          "raise kernel.pid_max there to home's");
+    }
+  }
+}

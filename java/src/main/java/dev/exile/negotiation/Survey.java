@@ -1,0 +1,267 @@
+package dev.exile.negotiation;
+
+import dev.exile.criu.Criu;
+import dev.exile.process.Proc;
+import dev.exile.process.ProcessInfo;
+import dev.exile.process.ProcessTree;
+import dev.exile.rpc.peer.FileNeed;
+import dev.exile.rpc.peer.Offer;
+import dev.exile.rpc.peer.PortNeed;
+import dev.exile.sockets.TakenSocket;
+import dev.exile.sockets.TakenSockets;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Home's half of the negotiation: looks a process tree over while it runs, and tells what the
+ * destination must have, and what of the tree cannot travel at all. Nothing is touched.
+ */
+public final class Survey {
+  private static final Set<String> NAMESPACES = Set.of("net", "mnt", "pid", "user", "uts", "ipc");
+  private static final Set<String> CANNOT_TRAVEL =
+      Set.of("anon_inode:[io_uring]", "anon_inode:[perf_event]", "anon_inode:bpf-prog");
+
+  private final ProcessTree tree;
+  private final FileDigest digests;
+  private final List<Refusal> refusals = new ArrayList<>();
+  private final Map<String, FileNeed> files = new LinkedHashMap<>();
+  private final Offer.Builder offer = Offer.newBuilder();
+
+  private Survey(ProcessTree tree, FileDigest digests) {
+    this.tree = tree;
+    this.digests = digests;
+  }
+
+  /**
+   * What the survey found.
+   *
+   * @param offer what the destination is asked for, without the migration's id
+   * @param refusals why it cannot travel; empty where it can
+   */
+  public record Findings(Offer offer, List<Refusal> refusals) {}
+
+  /** Looks the tree over. */
+  public static Findings of(ProcessTree tree, Criu criu, FileDigest digests) throws IOException {
+    Survey survey = new Survey(tree, digests);
+    survey.processes();
+    survey.descriptors();
+    survey.sockets();
+    Offer offer =
+        survey
+            .offer
+            .setPid(tree.root().pid())
+            .setCommand(tree.root().command())
+            .setArchitecture(Host.architecture())
+            .setKernel(Host.kernel())
+            .setCriuVersion(criu.version())
+            .addAllCpuFeatures(Host.cpuFeatures())
+            .setResidentBytes(tree.residentBytes())
+            .setImageBytes(tree.residentBytes() + (16L << 20))
+            .setProcesses(tree.members().size())
+            .addAllFiles(survey.files.values())
+            .build();
+    return new Findings(offer, List.copyOf(survey.refusals));
+  }
+
+  private void refuse(String what, String remedy) {
+    refusals.add(new Refusal(what, remedy));
+  }
+
+  private void processes() throws IOException {
+    long openFiles = 0;
+    boolean mayRaise = Host.mayRaiseLimits();
+    String ownUid = Proc.status(ownPid(), "Uid").orElse("");
+    for (ProcessInfo process : tree.members()) {
+      int pid = process.pid();
+      String name = name(process);
+      if (process.terminal() != 0) {
+        refuse(
+            name + " has a controlling terminal",
+            "start it with setsid, or with its standard streams on files");
+      }
+      if (!"0".equals(Proc.status(pid, "TracerPid").orElse("0"))) {
+        refuse(
+            name + " is traced by process " + Proc.status(pid, "TracerPid").orElse("?"),
+            "end the debugger first");
+      }
+      namespaces(process);
+      if (!mayRaise && !ownUid.equals(Proc.status(pid, "Uid").orElse(ownUid))) {
+        refuse(
+            name + " runs as another user and this agent lacks CAP_SYS_RESOURCE",
+            "give the agent CAP_SYS_RESOURCE, without which CRIU cannot read the limits of other"
+                + " users' processes");
+      }
+      openFiles = Math.max(openFiles, Host.openFilesHardLimit(Proc.read(pid, "limits").orElse("")));
+      mappedFiles(pid);
+      for (String link : List.of("cwd", "root")) {
+        Proc.link(pid, link).ifPresent(path -> needFile(path, false, false));
+      }
+    }
+    offer.setMaxOpenFiles(openFiles);
+  }
+
+  private static int ownPid() {
+    return (int) ProcessHandle.current().pid();
+  }
+
+  private static String name(ProcessInfo process) {
+    return "process " + process.pid() + " (" + process.command() + ")";
+  }
+
+  private void namespaces(ProcessInfo process) {
+    for (String namespace : NAMESPACES) {
+      String theirs = Proc.link(process.pid(), "ns/" + namespace).orElse("");
+      String ours = Proc.link(ownPid(), "ns/" + namespace).orElse("");
+      if (!theirs.isEmpty() && !theirs.equals(ours)) {
+        refuse(
+            name(process) + " lives in a " + namespace + " namespace of its own",
+            "processes inside containers cannot be moved; run an agent inside the container");
+      }
+    }
+  }
+
+  private void mappedFiles(int pid) {
+    String executable = Proc.link(pid, "exe").orElse("");
+    if (!executable.isEmpty()) {
+      needFile(executable, true, true);
+    }
+    for (String line : Proc.read(pid, "maps").orElse("").split("\n", -1)) {
+      String[] fields = line.split("\\s+", 6);
+      if (fields.length < 6 || !fields[5].startsWith("/")) {
+        continue;
+      }
+      if (fields[5].startsWith("/SYSV")) {
+        refuse("process " + pid + " uses SysV shared memory", "SysV IPC does not travel yet");
+      } else if (!fields[5].startsWith("/dev/")) {
+        needFile(fields[5], false, fields[1].contains("x"));
+      }
+    }
+  }
+
+  private void needFile(String path, boolean executable, boolean content) {
+    if (files.containsKey(path) && !content) {
+      return;
+    }
+    if (path.endsWith(" (deleted)")) {
+      if (executable) {
+        refuse(
+            "the executable " + path.replace(" (deleted)", "") + " has been replaced or deleted",
+            "restart the process from the file that is there now");
+      }
+      return; // CRIU carries small deleted files along, and says so where it cannot
+    }
+    Path file = Path.of(path);
+    if (!Files.isRegularFile(file) && !Files.isDirectory(file)) {
+      return;
+    }
+    try {
+      FileNeed before = files.get(path);
+      boolean compare = content || (before != null && !before.getSha256().isEmpty());
+      files.put(path, digests.need(file, executable, compare));
+    } catch (IOException e) {
+      refuse("cannot read " + path + ": " + e.getMessage(), "see why it is not readable by root");
+    }
+  }
+
+  private void descriptors() {
+    Pipes pipes = new Pipes();
+    for (ProcessInfo process : tree.members()) {
+      for (Map.Entry<Integer, String> entry : Proc.descriptors(process.pid()).entrySet()) {
+        descriptor(process, entry.getKey(), entry.getValue(), pipes);
+      }
+    }
+    for (String open : pipes.openEnds()) {
+      refuse(
+          open + ", whose other end stays at home",
+          "start the process with its standard streams on files or /dev/null");
+    }
+  }
+
+  private void descriptor(ProcessInfo process, int fd, String target, Pipes pipes) {
+    String where = "descriptor " + fd + " of " + name(process);
+    if (target.startsWith("/dev/pts/") || target.startsWith("/dev/tty")) {
+      refuse(
+          where + " is the terminal " + target,
+          "start the process with its standard streams on files or /dev/null");
+    } else if (CANNOT_TRAVEL.contains(target)) {
+      refuse(where + " is " + target + ", which cannot travel", "start the process without it");
+    } else if (target.startsWith("pipe:")) {
+      pipes.add(process.pid(), fd, target, where);
+    } else if (target.startsWith("/") && !target.startsWith("/dev/")) {
+      needFile(target, false, false);
+    }
+  }
+
+  /** Which ends of which pipes the tree holds. */
+  private static final class Pipes {
+    private final Map<String, String> holders = new LinkedHashMap<>();
+    private final Set<String> readable = new HashSet<>();
+    private final Set<String> writable = new HashSet<>();
+
+    void add(int pid, int fd, String pipe, String where) {
+      holders.putIfAbsent(pipe, where + " is the " + pipe);
+      String info = Proc.read(pid, "fdinfo/" + fd).orElse("flags:\t0");
+      int access = Integer.parseInt(info.replaceAll("(?s).*flags:\\s*(\\d+).*", "$1"), 8) & 3;
+      if (access != 1) {
+        readable.add(pipe);
+      }
+      if (access != 0) {
+        writable.add(pipe);
+      }
+    }
+
+    List<String> openEnds() {
+      List<String> open = new ArrayList<>();
+      holders.forEach(
+          (pipe, where) -> {
+            if (!readable.contains(pipe) || !writable.contains(pipe)) {
+              open.add(where);
+            }
+          });
+      return open;
+    }
+  }
+
+  private void sockets() throws IOException {
+    try (TakenSockets sockets = TakenSockets.take(tree.pids())) {
+      boolean ipv6 = false;
+      for (TakenSocket socket : sockets.all()) {
+        ipv6 |= socket.ipv6();
+        if (socket.listening()) {
+          offer.addPorts(
+              PortNeed.newBuilder()
+                  .setAddress(socket.local().getAddress().getHostAddress())
+                  .setPort(socket.local().getPort())
+                  .setIpv6Only(socket.ipv6() && !socket.mapped())
+                  .build());
+        }
+      }
+      offer.setIpv6(ipv6).setSockets(sockets.all().size());
+      for (TakenSockets.OtherSocket other : sockets.others()) {
+        other(other);
+      }
+    }
+  }
+
+  private void other(TakenSockets.OtherSocket socket) {
+    String where = "descriptor " + socket.fd() + " of process " + socket.pid();
+    switch (socket.domain()) {
+      case 1 -> {} // AF_UNIX: CRIU carries those inside the tree, and names the others
+      case 2, 10 ->
+          refuse(
+              where + " is a UDP or raw socket",
+              "only TCP sockets travel; close it, or turn UDP off");
+      default ->
+          refuse(
+              where + " is a socket of family " + socket.domain() + ", which cannot travel",
+              "start the process without it");
+    }
+  }
+}

@@ -1,0 +1,125 @@
+package dev.exile.process;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** Readers of /proc, see proc(5). A process that ends while it is read is simply not there. */
+public final class Proc {
+  private static final Path ROOT = Path.of("/proc");
+
+  private Proc() {}
+
+  /** A process, or nothing where there is none of that PID. */
+  public static Optional<ProcessInfo> info(int pid) {
+    return read(pid, "stat").map(ProcessInfo::parse);
+  }
+
+  /** Every process of this PID namespace. */
+  public static List<ProcessInfo> all() {
+    List<ProcessInfo> processes = new ArrayList<>();
+    for (int pid : pids()) {
+      info(pid).ifPresent(processes::add);
+    }
+    return processes;
+  }
+
+  private static List<Integer> pids() {
+    List<Integer> pids = new ArrayList<>();
+    try (DirectoryStream<Path> entries =
+        Files.newDirectoryStream(ROOT, path -> isNumber(path.getFileName().toString()))) {
+      for (Path entry : entries) {
+        pids.add(Integer.valueOf(entry.getFileName().toString()));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException("cannot list /proc", e);
+    }
+    return pids;
+  }
+
+  private static boolean isNumber(String name) {
+    return name.chars().allMatch(Character::isDigit);
+  }
+
+  /** One file below /proc/PID as text; nothing where the process has ended. */
+  public static Optional<String> read(int pid, String file) {
+    try {
+      // proc files tell no size: readString reads to the end all the same
+      byte[] bytes = Files.readAllBytes(ROOT.resolve(pid + "/" + file));
+      return Optional.of(new String(bytes, StandardCharsets.UTF_8));
+    } catch (NoSuchFileException e) {
+      return Optional.empty();
+    } catch (IOException e) {
+      if (!Files.exists(ROOT.resolve(Integer.toString(pid)))
+          || "No such process".equals(e.getMessage())) {
+        return Optional.empty();
+      }
+      throw new UncheckedIOException("cannot read /proc/" + pid + "/" + file, e);
+    }
+  }
+
+  /** Where a link below /proc/PID points to (exe, cwd, root, fd/N, ns/net). */
+  public static Optional<String> link(int pid, String file) {
+    try {
+      return Optional.of(Files.readSymbolicLink(ROOT.resolve(pid + "/" + file)).toString());
+    } catch (IOException e) {
+      return Optional.empty();
+    }
+  }
+
+  /** The value of a line of /proc/PID/status, such as {@code VmRSS}. */
+  public static Optional<String> status(int pid, String key) {
+    return read(pid, "status")
+        .flatMap(
+            text ->
+                text.lines()
+                    .filter(line -> line.startsWith(key + ":"))
+                    .map(line -> line.substring(key.length() + 1).trim())
+                    .findFirst());
+  }
+
+  /** Resident memory in bytes, 0 where the process has ended. */
+  public static long residentBytes(int pid) {
+    return status(pid, "VmRSS").map(v -> Long.parseLong(v.split(" ", -1)[0]) * 1024).orElse(0L);
+  }
+
+  /**
+   * The PIDs of a process from this namespace down to its innermost one.
+   *
+   * @return empty where the process has ended
+   */
+  public static List<Integer> namespacePids(int pid) {
+    List<Integer> pids = new ArrayList<>();
+    for (String part : status(pid, "NSpid").orElse("").split("\\s+", -1)) {
+      if (!part.isEmpty()) {
+        pids.add(Integer.valueOf(part));
+      }
+    }
+    return pids;
+  }
+
+  /** Open descriptors and what they point to, as {@code socket:[4711]} or a path. */
+  public static Map<Integer, String> descriptors(int pid) {
+    Map<Integer, String> descriptors = new LinkedHashMap<>();
+    try (DirectoryStream<Path> entries = Files.newDirectoryStream(ROOT.resolve(pid + "/fd"))) {
+      for (Path entry : entries) {
+        int fd = Integer.parseInt(entry.getFileName().toString());
+        link(pid, "fd/" + fd).ifPresent(target -> descriptors.put(fd, target));
+      }
+    } catch (NoSuchFileException e) {
+      return Map.of();
+    } catch (IOException e) {
+      throw new UncheckedIOException("cannot list the descriptors of process " + pid, e);
+    }
+    return descriptors;
+  }
+}

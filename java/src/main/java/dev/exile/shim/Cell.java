@@ -1,0 +1,98 @@
+package dev.exile.shim;
+
+import dev.exile.process.Proc;
+import dev.exile.process.ProcessInfo;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * A cell: the fresh PID and mount namespace in which a process is restored under its old PID, held
+ * by the shim as its init.
+ *
+ * @param init PID of the cell's init as this host numbers it
+ * @param startTicks the init's start time, which tells it from a later process of that PID
+ */
+public record Cell(int init, long startTicks) {
+
+  /** A cell that has just been started, with the line that tells it that the agent lives. */
+  public record Started(Cell cell, OutputStream life) {}
+
+  /**
+   * Starts a cell that runs {@code restore} inside.
+   *
+   * @param socket where hook and init report to the agent, see {@link CellServer}
+   * @param root PID of the process to be restored
+   * @param firstPid PIDs of CRIU and of the hook begin here, clear of those to be restored
+   */
+  public static Started start(
+      Shim shim, String id, Path socket, int root, int firstPid, List<String> restore)
+      throws IOException {
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                "--id",
+                id,
+                "--socket",
+                socket.toString(),
+                "--root",
+                Integer.toString(root),
+                "--first-pid",
+                Integer.toString(firstPid),
+                "--"));
+    arguments.addAll(restore);
+    Process process =
+        new ProcessBuilder(shim.job("cell", arguments))
+            .redirectError(ProcessBuilder.Redirect.DISCARD)
+            .start();
+    String answer = process.inputReader(StandardCharsets.UTF_8).readLine();
+    if (answer == null || !answer.startsWith("cell ")) {
+      throw new ShimException(answer == null ? "the cell did not start" : answer);
+    }
+    int init = Integer.parseInt(answer.substring("cell ".length()).trim());
+    long start =
+        Proc.info(init)
+            .map(ProcessInfo::startTicks)
+            .orElseThrow(() -> new ShimException("the cell has ended at once"));
+    return new Started(new Cell(init, start), process.getOutputStream());
+  }
+
+  /** True while the init runs. */
+  public boolean alive() {
+    Optional<ProcessInfo> info = Proc.info(init);
+    return info.isPresent() && info.get().startTicks() == startTicks && info.get().state() != 'Z';
+  }
+
+  /** Kills the init and with it everything in the cell. */
+  public void kill() {
+    if (alive()) {
+      ProcessHandle.of(init).ifPresent(ProcessHandle::destroyForcibly);
+    }
+  }
+
+  /**
+   * The processes in the cell, without its init.
+   *
+   * @return their PIDs on this host by their PIDs in the cell
+   */
+  public Map<Integer, Integer> members() {
+    Map<Integer, Integer> members = new HashMap<>();
+    String namespace = Proc.link(init, "ns/pid").orElse("");
+    for (ProcessInfo process : Proc.all()) {
+      if (process.pid() != init
+          && Proc.link(process.pid(), "ns/pid").orElse("none").equals(namespace)) {
+        List<Integer> pids = Proc.namespacePids(process.pid());
+        if (!pids.isEmpty()) {
+          members.put(pids.get(pids.size() - 1), process.pid());
+        }
+      }
+    }
+    return members;
+  }
+}

@@ -1,0 +1,116 @@
+package dev.exile.shim;
+
+import dev.exile.process.Cgroup;
+import java.io.BufferedReader;
+import java.io.BufferedWriter;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The shim's job {@code freeze}: a small process that holds the freeze at home on the agent's
+ * behalf. Should the agent die before COMMIT, its end of the pipe closes and the guard thaws the
+ * process at once; nothing depends on the agent being started again.
+ *
+ * <p>Not thread-safe, but {@link #cancelDump} may be called from another thread.
+ */
+public final class FreezeGuard implements AutoCloseable {
+  private final Process process;
+  private final BufferedWriter commands;
+  private final BufferedReader answers;
+
+  private FreezeGuard(Process process) {
+    this.process = process;
+    this.commands = process.outputWriter(StandardCharsets.UTF_8);
+    this.answers = process.inputReader(StandardCharsets.UTF_8);
+  }
+
+  /**
+   * Starts a guard; nothing is frozen yet.
+   *
+   * @param cgroup holds the tree that is to be frozen
+   * @param back where each process came from, to be moved back there when it is thawed
+   * @param dump the command that {@link #dump} will run
+   */
+  public static FreezeGuard start(
+      Shim shim, Cgroup cgroup, Map<Integer, Cgroup> back, List<String> dump) throws IOException {
+    List<String> arguments = new ArrayList<>(List.of("--cgroup", cgroup.directory().toString()));
+    back.forEach(
+        (pid, origin) -> {
+          arguments.add("--back");
+          arguments.add(pid + "=" + origin.directory());
+        });
+    arguments.add("--");
+    arguments.addAll(dump);
+    return new FreezeGuard(
+        new ProcessBuilder(shim.job("freeze", arguments))
+            .redirectError(ProcessBuilder.Redirect.DISCARD)
+            .start());
+  }
+
+  /** Freezes; returns when every thread stands still, after some tens of microseconds mostly. */
+  public void freeze() throws IOException {
+    ask("freeze", "frozen");
+  }
+
+  /**
+   * Runs the dump.
+   *
+   * @throws ShimException where CRIU fails; the tree is still frozen and unharmed then
+   */
+  public void dump() throws IOException {
+    ask("dump", "dumped");
+  }
+
+  /** Ends a running {@link #dump}, which then fails. */
+  public void cancelDump() throws IOException {
+    synchronized (commands) {
+      commands.write("cancel\n");
+      commands.flush();
+    }
+  }
+
+  /** From now on the journal alone decides: the guard no longer thaws when the agent dies. */
+  public void hold() throws IOException {
+    ask("hold", "held");
+  }
+
+  /** Takes {@link #hold} back. */
+  public void release() throws IOException {
+    ask("release", "released");
+  }
+
+  /** Thaws, moves every process back to its own cgroup, removes ours; the guard ends. */
+  public void thaw() throws IOException {
+    ask("thaw", "thawed");
+  }
+
+  private void ask(String command, String expected) throws IOException {
+    synchronized (commands) {
+      commands.write(command + "\n");
+      commands.flush();
+    }
+    String answer = answers.readLine();
+    if (answer == null) {
+      throw new ShimException("the guard of the frozen process has died at '" + command + "'");
+    }
+    if (!answer.startsWith(expected)) {
+      throw new ShimException(answer);
+    }
+  }
+
+  /** Lets go of the guard: held, it ends and leaves the tree frozen; else it thaws. */
+  @Override
+  public void close() throws IOException {
+    try {
+      commands.close();
+    } catch (IOException e) {
+      if (process.isAlive()) {
+        throw e;
+      }
+    }
+    answers.close();
+  }
+}

@@ -1,0 +1,53 @@
+package dev.exile.shim;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The native program, extracted from the jar.
+ *
+ * @param program the shim itself
+ * @param hook the same program under the name by which it acts as CRIU's action script: CRIU calls
+ *     a script without arguments
+ */
+public record Shim(Path program, Path hook) {
+
+  /**
+   * Extracts the shim. An older one is replaced by renaming, so that cells which still run it keep
+   * theirs.
+   */
+  public static Shim extract(Path directory) throws IOException {
+    Files.createDirectories(
+        directory,
+        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+    Path program = directory.resolve("exile-shim");
+    Path aside = directory.resolve("exile-shim.new");
+    try (InputStream in = Shim.class.getResourceAsStream("/native/exile-shim")) {
+      if (in == null) {
+        throw new IOException("this build of Exile holds no native shim; run scripts/build");
+      }
+      Files.copy(in, aside, StandardCopyOption.REPLACE_EXISTING);
+    }
+    Files.setPosixFilePermissions(aside, PosixFilePermissions.fromString("rwx------"));
+    Files.move(aside, program, StandardCopyOption.ATOMIC_MOVE);
+    Path hook = directory.resolve("exile-hook");
+    Files.deleteIfExists(hook);
+    Files.createSymbolicLink(hook, program.getFileName());
+    return new Shim(program, hook);
+  }
+
+  /** The command line of one of the shim's jobs. */
+  List<String> job(String job, List<String> arguments) {
+    List<String> command = new ArrayList<>();
+    command.add(program.toString());
+    command.add(job);
+    command.addAll(arguments);
+    return command;
+  }
+}

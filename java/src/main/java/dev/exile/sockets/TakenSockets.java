@@ -1,0 +1,157 @@
+package dev.exile.sockets;
+
+import dev.exile.linux.Linux;
+import dev.exile.linux.SocketAddressBytes;
+import dev.exile.linux.Sockets;
+import dev.exile.process.Proc;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Duplicates of all TCP sockets of a process tree, each taken once however many descriptors and
+ * processes share it (pidfd_getfd(2)). While they are held the kernel goes on acknowledging data
+ * into the sockets and completing connections into their backlogs.
+ */
+public final class TakenSockets implements AutoCloseable {
+  private final List<TakenSocket> sockets;
+  private final List<OtherSocket> others;
+
+  private TakenSockets(List<TakenSocket> sockets, List<OtherSocket> others) {
+    this.sockets = sockets;
+    this.others = others;
+  }
+
+  /**
+   * A socket that is not TCP.
+   *
+   * @param pid a process that holds it
+   * @param fd its descriptor there
+   * @param domain AF_ number
+   * @param type SOCK_ number
+   */
+  public record OtherSocket(int pid, int fd, int domain, int type) {}
+
+  /**
+   * Takes all sockets of the given processes. Frozen, they cannot change meanwhile; running, a
+   * socket that is closed meanwhile is left out.
+   */
+  public static TakenSockets take(List<Integer> pids) throws IOException {
+    TakenSockets taken = new TakenSockets(new ArrayList<>(), new ArrayList<>());
+    Set<String> seen = new HashSet<>();
+    try {
+      for (int pid : pids) {
+        taken.takeFrom(pid, seen);
+      }
+    } catch (IOException | RuntimeException e) {
+      taken.close();
+      throw e;
+    }
+    return taken;
+  }
+
+  private void takeFrom(int pid, Set<String> seen) throws IOException {
+    int pidfd = Linux.pidfdOpen(pid);
+    try {
+      for (Map.Entry<Integer, String> descriptor : Proc.descriptors(pid).entrySet()) {
+        String target = descriptor.getValue();
+        if (target.startsWith("socket:") && seen.add(target)) {
+          takeOne(pidfd, pid, descriptor.getKey());
+        }
+      }
+    } finally {
+      Linux.close(pidfd);
+    }
+  }
+
+  private void takeOne(int pidfd, int pid, int fd) throws IOException {
+    int duplicate;
+    try {
+      duplicate = Linux.pidfdGetFd(pidfd, fd);
+    } catch (Linux.Errno e) {
+      if (e.number() == Linux.EBADF) {
+        return; // closed since the listing: only a running process can do that
+      }
+      throw e;
+    }
+    boolean kept = false;
+    try {
+      kept = keep(pid, fd, duplicate);
+    } finally {
+      if (!kept) {
+        Linux.close(duplicate);
+      }
+    }
+  }
+
+  private boolean keep(int pid, int fd, int duplicate) throws IOException {
+    int domain = Linux.getIntOption(duplicate, Sockets.SOL_SOCKET, Sockets.SO_DOMAIN);
+    int type = Linux.getIntOption(duplicate, Sockets.SOL_SOCKET, Sockets.SO_TYPE);
+    int protocol = Linux.getIntOption(duplicate, Sockets.SOL_SOCKET, Sockets.SO_PROTOCOL);
+    boolean internet =
+        domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
+    if (!internet || protocol != Sockets.IPPROTO_TCP) {
+      others.add(new OtherSocket(pid, fd, domain, type));
+      return false;
+    }
+    TcpState state = TcpState.of(Linux.tcpState(duplicate));
+    if (state != TcpState.LISTEN && !state.connected()) {
+      return false; // CRIU restores what has no peer
+    }
+    boolean ipv6 = domain == SocketAddressBytes.AF_INET6;
+    SocketAddressBytes local = Linux.socketName(duplicate);
+    SocketAddressBytes peer = state == TcpState.LISTEN ? null : Linux.peerNameOrNull(duplicate);
+    boolean mapped =
+        ipv6
+            && (peer != null
+                ? peer.mapped()
+                : Linux.getIntOption(duplicate, Sockets.SOL_IPV6, Sockets.IPV6_V6ONLY) == 0);
+    sockets.add(
+        new TakenSocket(
+            sockets.size(),
+            pid,
+            fd,
+            duplicate,
+            state,
+            ipv6,
+            mapped,
+            local.toInet(),
+            peer == null ? null : peer.toInet()));
+    return true;
+  }
+
+  /** All of them, listeners too. */
+  public List<TakenSocket> all() {
+    return List.copyOf(sockets);
+  }
+
+  /** The listening ones. */
+  public List<TakenSocket> listeners() {
+    return sockets.stream().filter(TakenSocket::listening).toList();
+  }
+
+  /** Those with a peer. */
+  public List<TakenSocket> connections() {
+    return sockets.stream().filter(s -> !s.listening()).toList();
+  }
+
+  /** The sockets that are not TCP; of those nothing is held. */
+  public List<OtherSocket> others() {
+    return List.copyOf(others);
+  }
+
+  /** Forgets the duplicates without closing them: somebody else owns them now. */
+  public void handOver() {
+    sockets.clear();
+  }
+
+  /** Closes the duplicates, which touches neither the sockets nor the process. */
+  @Override
+  public void close() {
+    sockets.forEach(socket -> Linux.close(socket.duplicate()));
+    sockets.clear();
+  }
+}
