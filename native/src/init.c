@@ -45,6 +45,7 @@ struct init {
     int signals;
     int lifeline; /* -1 once the hook was reached: from there the agent may come back */
     int hook;     /* pidfd while it decides, or -1 */
+    bool hook_gone;
     pid_t criu;
     bool criu_gone;
     int criu_status;
@@ -127,9 +128,7 @@ static void on_signal(struct init *init, const struct signalfd_siginfo *info)
         init->stage = DECIDING;
         init->lifeline = -1;
         init->hook = sys_pidfd_open((pid_t)info->ssi_pid);
-        /* It sent this a moment ago and waits for the agent; if it is gone already, it decided nothing. */
-        if (init->hook < 0)
-            doom(init);
+        init->hook_gone = init->hook < 0;
     } else if (number == SIGNAL_RELEASED && init->stage == DECIDING) {
         init->stage = RELEASED;
         close_hook(init);
@@ -265,10 +264,10 @@ static int live(struct init *init)
         /* First the signals: what the hook said before it, or the agent, ended goes before that end. */
         read_signals(init);
         reap(init);
-        if (events[2].revents && init->hook >= 0) {
-            close_hook(init);
+        init->hook_gone |= events[2].revents != 0;
+        /* Whatever it had to say was queued before its end, and read above: it ended without a decision. */
+        if (init->hook_gone && init->stage == DECIDING)
             doom(init);
-        }
         /* The agent is gone before anything was promised: home rolls back, and nobody waits for our report.
          */
         if (events[1].revents && init->lifeline >= 0 && lifeline_cut(init->lifeline))

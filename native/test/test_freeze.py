@@ -14,8 +14,9 @@ class FreezeCase(Case):
         mount = cgroup_mount()
         if not mount:
             self.skipTest("no cgroup2 is mounted")
-        self.origin = os.path.join(mount, f"exile-test-origin-{os.getpid()}")
-        self.cgroup = os.path.join(mount, f"exile-test-{os.getpid()}")
+        name = os.path.basename(self.folder)
+        self.origin = os.path.join(mount, f"{name}-origin")
+        self.cgroup = os.path.join(mount, name)
         self.addCleanup(self.remove_cgroups)
         os.mkdir(self.origin)
         os.mkdir(self.cgroup)
