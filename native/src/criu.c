@@ -7,12 +7,14 @@
  * runs, survives this: it sees its control socket close and returns to where the process was. Before and
  * after that there are windows in which the kernel lets the process go on with CRIU's registers, which kills
  * it; and in any case CRIU's mapping stays, and the cgroup, which CRIU thaws for its work, is not frozen
- * again.
+ * again. Measured with CRIU 4.2.1 and SIGKILL at random moments of a dump: of 94 that came after that thaw,
+ * 2 killed the target (SIGTRAP) and 69 left the mapping behind.
  *
  * So CRIU is asked to fail instead, by its own error path: RLIMIT_FSIZE of 0 set from outside lets its next
  * write to an image fail with EFBIG (SIGXFSZ is ignored, that survives exec). It then cures its target,
  * freezes the cgroup again and exits with 1. cgroupfs, procfs, pipes and sockets do not know this limit, so
- * the error path itself works. It costs the rest of CRIU's log, as that is a file too.
+ * the error path itself works (150 of 150 clean in the same measurement). It costs the rest of CRIU's log,
+ * as that is a file too.
  */
 #include "criu.h"
 #include "sys.h"

@@ -122,7 +122,7 @@ class CriuTest(FreezeCase, CellCase):
         self.assertTrue(until(lambda: not os.path.exists(self.cgroup), 35), self.log()[-1500:])
         self.assert_home()
         with open(f"/proc/{self.counter.pid}/maps") as f:
-            self.assertNotIn("criu", f.read())
+            self.assertNotIn("CRIUMFD", f.read())
         os.mkdir(self.cgroup)
         self.move(self.cgroup)
         return guard
