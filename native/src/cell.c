@@ -1,0 +1,134 @@
+/* Job `cell`: starts the destination's init in its own namespaces, tells its PID and leaves. */
+#include "cell.h"
+#include "lines.h"
+#include "sys.h"
+#include "talk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int parse_pid(const char *text, pid_t *pid)
+{
+    long number;
+
+    if (sys_parse_number(text, 2, INT_MAX, &number) < 0)
+        return -EINVAL;
+    *pid = (pid_t)number;
+    return 0;
+}
+
+/* An ID is one word of the socket's protocol. */
+static bool is_word(const char *text)
+{
+    return *text && strlen(text) <= 128 && !strpbrk(text, " \t\r\n");
+}
+
+static int take_option(struct cell *cell, int option, char *value)
+{
+    switch (option) {
+    case 'i':
+        cell->id = value;
+        return is_word(value) ? 0 : usage_error("cell: --id takes one word");
+    case 's':
+        cell->socket = value;
+        return talk_check_path(value) == 0 ? 0
+                                           : usage_error("cell: --socket: path too long for a unix socket");
+    case 'f':
+        return parse_pid(value, &cell->first_pid) == 0 ? 0
+                                                       : usage_error("cell: --first-pid takes a PID above 1");
+    case 'r':
+        return parse_pid(value, &cell->root) == 0 ? 0 : usage_error("cell: --root takes a PID above 1");
+    case 'e':
+        /* Into our own environment: the init and CRIU, and CRIU's hook, inherit it. */
+        return strchr(value, '=') && putenv(value) == 0 ? 0 : usage_error("cell: --env takes K=V");
+    default:
+        return usage_error("cell: unknown option");
+    }
+}
+
+static int parse(int argc, char **argv, struct cell *cell)
+{
+    static const struct option options[] = {
+        {"id", required_argument, NULL, 'i'},        {"socket", required_argument, NULL, 's'},
+        {"first-pid", required_argument, NULL, 'f'}, {"root", required_argument, NULL, 'r'},
+        {"env", required_argument, NULL, 'e'},       {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+        int code;
+
+        if (option == '?' || option == ':')
+            return usage_error("cell: %s '%s'", option == ':' ? "no value for" : "unknown option",
+                               argv[optind - 1]);
+        code = take_option(cell, option, optarg);
+        if (code)
+            return code;
+    }
+    if (!cell->id || !cell->socket || !cell->first_pid)
+        return usage_error("cell: --id, --socket and --first-pid are needed");
+    if (optind >= argc)
+        return usage_error("cell: no CRIU command after --");
+    cell->criu = argv + optind;
+    return 0;
+}
+
+static void exec_init(const struct cell *cell, int report)
+{
+    if (setenv("EXILE_ID", cell->id, 1) < 0 || setenv("EXILE_CELL_SOCKET", cell->socket, 1) < 0)
+        _exit(EXIT_FAILED);
+    _exit(init_run(cell, report));
+}
+
+/* The init's word on its set-up, one line, into `line`. */
+static int await_set_up(int report, char *line)
+{
+    struct lines in = {.fd = report};
+
+    while (!lines_next(&in, line)) {
+        if (lines_fill(&in) < 0)
+            return -EPIPE;
+    }
+    return 0;
+}
+
+int job_cell(int argc, char **argv)
+{
+    struct cell cell = {0};
+    char line[LINE_SIZE];
+    int report[2];
+    int code = parse(argc, argv, &cell);
+    pid_t init;
+
+    if (code)
+        return code;
+    if (pipe2(report, O_CLOEXEC) < 0) {
+        line_say(1, "error pipe: %s", strerror(errno));
+        return EXIT_FAILED;
+    }
+    init = sys_fork_into(CLONE_NEWPID | CLONE_NEWNS);
+    if (init < 0) {
+        line_say(1, "error cannot make namespaces: %s", strerror(-init));
+        return EXIT_FAILED;
+    }
+    if (init == 0)
+        exec_init(&cell, report[1]);
+    close(report[1]);
+    if (await_set_up(report[0], line) < 0)
+        strcpy(line, "error the cell's init died while it set up");
+    if (strcmp(line, "ok") == 0) {
+        line_say(1, "cell %d", init);
+        return EXIT_OK;
+    }
+    line_say(1, "%s", line);
+    waitpid(init, NULL, 0);
+    return EXIT_FAILED;
+}

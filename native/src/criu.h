@@ -1,0 +1,26 @@
+/* CRIU as a child process: how it is started, and how it is made to end without harm to its target. */
+#ifndef EXILE_CRIU_H
+#define EXILE_CRIU_H
+
+#include "shim.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Forks and executes. The child has /dev/null for stdin, stdout and stderr, no other descriptor, no blocked
+ * signal and our environment. It stores its own pid in *told (shared memory, may be NULL) before it executes.
+ * A program that cannot be executed ends with 127, as in a shell.
+ */
+must_use pid_t criu_spawn(char *const argv[], volatile pid_t *told);
+
+/*
+ * Makes a running `criu dump` fail by itself: see criu.c for why it is never signalled. Its target may be in
+ * any state of the dump; CRIU takes its parasite out of it and leaves it as it found it (frozen).
+ */
+must_use int criu_make_fail(pid_t pid);
+
+/* "exit N" or "signal N" of a wait status. */
+void criu_describe(int status, char *text, size_t size);
+
+#endif

@@ -1,0 +1,44 @@
+/* The freeze guard: the state that its two processes share, and what each of them does. See freeze.c. */
+#ifndef EXILE_GUARD_H
+#define EXILE_GUARD_H
+
+#include "cgroup.h"
+#include "lines.h"
+#include "shim.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum {
+    FREEZE_TIMEOUT_MS = 10000,
+    CRIU_END_TIMEOUT_MS = 30000,
+};
+
+/* Shared memory: what the keeper must know if the worker is killed. */
+struct guard_shared {
+    volatile bool held;  /* the journal decides now: the end of the agent thaws no more */
+    volatile pid_t criu; /* 0: none runs */
+};
+
+struct guard {
+    const char *path; /* the cgroup */
+    const struct back *backs;
+    size_t back_count;
+    char **criu;
+    struct guard_shared *shared;
+    struct lines in;
+    int keeper; /* its end means that the keeper is gone */
+    bool alone; /* nobody commands us any more */
+};
+
+/* The worker: obeys commands until thaw or the end of stdin. Returns the exit code. */
+must_use int guard_work(struct guard *guard);
+
+/*
+ * Thaws, moves the processes back and removes the cgroup. CRIU must be gone: at its end it restores the
+ * freezer state that it found. Leaves every process running. 0 as soon as all run, even if the cgroup could
+ * not go.
+ */
+must_use int guard_thaw(const struct guard *guard);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * What every file of the shim shares.
+ *
+ * Layers, and a file may only call downwards:
+ *   procedure   freeze.c guard.c cell.c init.c hook.c
+ *   readers     cgroup.c lines.c talk.c criu.c
+ *   raw calls   sys.c
+ *
+ * Errors inside the shim are negative errno values; the compiler rejects an unread result (must_use).
+ * What another process did (an exit status, say) never travels in the same value as our own error.
+ */
+#ifndef EXILE_SHIM_H
+#define EXILE_SHIM_H
+
+#define must_use __attribute__((warn_unused_result))
+
+enum {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+};
+
+int job_freeze(int argc, char **argv);
+int job_cell(int argc, char **argv);
+int job_hook(int argc, char **argv);
+
+/* Prints one line to stderr; returns EXIT_USAGE so that callers can `return usage_error(...)`. */
+int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
