@@ -5,6 +5,7 @@ import com.sun.jna.Native;
 import com.sun.jna.Pointer;
 import com.sun.jna.ptr.IntByReference;
 import java.io.IOException;
+import java.nio.file.Path;
 
 /**
  * The few system calls that the JDK does not offer, each as one method with Java's error
@@ -59,6 +60,8 @@ public final class Linux {
 
     static native int getpeername(int fd, byte[] address, IntByReference length)
         throws LastErrorException;
+
+    static native int mkfifo(String path, int mode) throws LastErrorException;
 
     static native int poll(short[] fds, long count, int timeoutMillis) throws LastErrorException;
   }
@@ -203,6 +206,15 @@ public final class Linux {
       LibC.connect(fd, unspecified, unspecified.length);
     } catch (LastErrorException e) {
       throw new Errno("connect to AF_UNSPEC", e.getErrorCode());
+    }
+  }
+
+  /** Makes a FIFO with mode 0600, see mkfifo(3). */
+  public static void makeFifo(Path path) throws Errno {
+    try {
+      LibC.mkfifo(path.toString(), 0600);
+    } catch (LastErrorException e) {
+      throw new Errno("mkfifo of " + path, e.getErrorCode());
     }
   }
 

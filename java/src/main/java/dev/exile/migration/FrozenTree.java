@@ -183,4 +183,11 @@ final class FrozenTree {
       cgroup.remove();
     }
   }
+
+  /** Removes the cgroup once the processes in it have ended. */
+  static void removeCgroup(Facts facts) throws IOException {
+    if (!facts.cgroup.isEmpty()) {
+      new Cgroup(Path.of(facts.cgroup)).remove();
+    }
+  }
 }

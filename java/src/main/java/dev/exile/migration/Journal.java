@@ -14,6 +14,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -85,12 +86,24 @@ public final class Journal {
     return all;
   }
 
-  /** Forgets the oldest of the migrations that are over, so that the journal stays small. */
-  void prune(List<Facts> over) throws IOException {
-    List<Facts> oldestFirst = new ArrayList<>(over);
-    oldestFirst.sort(Comparator.comparingLong(facts -> facts.startedMillis));
-    for (Facts facts : oldestFirst.subList(0, Math.max(0, over.size() - KEPT))) {
-      Files.deleteIfExists(file(facts.id));
+  /**
+   * Forgets the oldest of the migrations that are over, so that the journal stays small.
+   *
+   * @return the ids of those forgotten
+   */
+  List<String> prune(Map<String, Facts> over) throws IOException {
+    if (over.size() <= KEPT) {
+      return List.of();
     }
+    List<String> oldest =
+        over.values().stream()
+            .sorted(Comparator.comparingLong(facts -> facts.startedMillis))
+            .limit(over.size() - KEPT)
+            .map(facts -> facts.id)
+            .toList();
+    for (String id : oldest) {
+      Files.deleteIfExists(file(id));
+    }
+    return oldest;
   }
 }

@@ -1,10 +1,13 @@
 package dev.exile.shim;
 
+import dev.exile.linux.Linux;
 import dev.exile.process.Proc;
 import dev.exile.process.ProcessInfo;
+import java.io.Closeable;
 import java.io.IOException;
-import java.io.OutputStream;
+import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -21,18 +24,30 @@ import java.util.Optional;
  */
 public record Cell(int init, long startTicks) {
 
-  /** A cell that has just been started, with the line that tells it that the agent lives. */
-  public record Started(Cell cell, OutputStream life) {}
+  /**
+   * A cell that has just been started.
+   *
+   * @param life open as long as the agent lives: where it ends before the tree is restored, the cell
+   *     ends too
+   */
+  public record Started(Cell cell, Closeable life) {}
 
   /**
    * Starts a cell that runs {@code restore} inside.
    *
+   * @param lifeline where a FIFO may be made; it is removed again at once
    * @param socket where hook and init report to the agent, see {@link CellServer}
    * @param root PID of the process to be restored
    * @param firstPid PIDs of CRIU and of the hook begin here, clear of those to be restored
    */
   public static Started start(
-      Shim shim, String id, Path socket, int root, int firstPid, List<String> restore)
+      Shim shim,
+      String id,
+      Path lifeline,
+      Path socket,
+      int root,
+      int firstPid,
+      List<String> restore)
       throws IOException {
     List<String> arguments =
         new ArrayList<>(
@@ -47,12 +62,26 @@ public record Cell(int init, long startTicks) {
                 Integer.toString(firstPid),
                 "--"));
     arguments.addAll(restore);
-    Process process =
-        new ProcessBuilder(shim.job("cell", arguments))
-            .redirectError(ProcessBuilder.Redirect.DISCARD)
-            .start();
-    String answer = process.inputReader(StandardCharsets.UTF_8).readLine();
+    // Not the child's own standard input: the JDK closes that pipe when the direct child exits, and
+    // the starter exits at once. Opened for both directions, a FIFO blocks nobody.
+    Linux.makeFifo(lifeline);
+    RandomAccessFile life = new RandomAccessFile(lifeline.toFile(), "rw");
+    String answer;
+    try {
+      Process process =
+          new ProcessBuilder(shim.job("cell", arguments))
+              .redirectInput(lifeline.toFile())
+              .redirectError(ProcessBuilder.Redirect.DISCARD)
+              .start();
+      answer = process.inputReader(StandardCharsets.UTF_8).readLine();
+    } catch (IOException e) {
+      life.close();
+      throw e;
+    } finally {
+      Files.delete(lifeline);
+    }
     if (answer == null || !answer.startsWith("cell ")) {
+      life.close();
       throw new ShimException(answer == null ? "the cell did not start" : answer);
     }
     int init = Integer.parseInt(answer.substring("cell ".length()).trim());
@@ -60,7 +89,7 @@ public record Cell(int init, long startTicks) {
         Proc.info(init)
             .map(ProcessInfo::startTicks)
             .orElseThrow(() -> new ShimException("the cell has ended at once"));
-    return new Started(new Cell(init, start), process.getOutputStream());
+    return new Started(new Cell(init, start), life);
   }
 
   /** True while the init runs. */
