@@ -23,7 +23,16 @@ import picocli.CommandLine.Spec;
       "2:the command line, a configuration or an argument makes no sense",
       "3:in doubt; the message says how to find out"
     },
-    subcommands = {KeysCommand.class, AgentCommand.class, CompletionCommand.class})
+    subcommands = {
+      MigrateCommand.class,
+      CheckCommand.class,
+      PsCommand.class,
+      ShowCommand.class,
+      CancelCommand.class,
+      KeysCommand.class,
+      AgentCommand.class,
+      CompletionCommand.class
+    })
 public final class Main implements Runnable {
   @Spec private CommandSpec spec;
 
