@@ -1,0 +1,89 @@
+package dev.exile.cli;
+
+import com.fasterxml.jackson.annotation.JsonPropertyOrder;
+import dev.exile.rpc.control.Report;
+import java.util.List;
+
+/**
+ * A migration as {@code -o json} prints it. Names may be added, none is ever renamed.
+ *
+ * @param id names the migration on both hosts
+ * @param pid at home, the root of its tree
+ * @param command its name
+ * @param from the home
+ * @param to the destination
+ * @param algorithm how the memory travels
+ * @param outcome migrated, refused, rolled-back or in-doubt; empty while it goes on
+ * @param reason why, where it did not end as migrated
+ * @param frozenMillis from freeze to resume
+ * @param totalMillis from request to end
+ * @param bytesTransferred images and pages sent to the destination
+ * @param phases in order
+ * @param sockets those the process had
+ * @param refusals every reason for a refusal
+ * @param role home or destination: this agent's part
+ * @param state of the state machine
+ * @param startedMillis wall clock, since 1970
+ */
+@JsonPropertyOrder({
+  "id",
+  "pid",
+  "command",
+  "from",
+  "to",
+  "algorithm",
+  "outcome",
+  "reason",
+  "frozenMillis",
+  "totalMillis",
+  "bytesTransferred",
+  "phases",
+  "sockets",
+  "refusals",
+  "role",
+  "state",
+  "startedMillis"
+})
+record MigrationView(
+    String id,
+    int pid,
+    String command,
+    String from,
+    String to,
+    String algorithm,
+    String outcome,
+    String reason,
+    long frozenMillis,
+    long totalMillis,
+    long bytesTransferred,
+    List<Phase> phases,
+    Sockets sockets,
+    List<RefusalView> refusals,
+    String role,
+    String state,
+    long startedMillis) {
+  record Phase(String name, long millis) {}
+
+  record Sockets(int established, int listening) {}
+
+  static MigrationView of(Report report) {
+    return new MigrationView(
+        report.getId(),
+        report.getPid(),
+        report.getCommand(),
+        report.getFrom(),
+        report.getTo(),
+        report.getAlgorithm(),
+        report.getOutcome(),
+        report.getReason(),
+        report.getFrozenMillis(),
+        report.getTotalMillis(),
+        report.getBytesTransferred(),
+        report.getPhasesList().stream().map(p -> new Phase(p.getName(), p.getMillis())).toList(),
+        new Sockets(report.getSockets().getEstablished(), report.getSockets().getListening()),
+        RefusalView.of(report.getRefusalsList()),
+        report.getRole(),
+        report.getState(),
+        report.getStartedMillis());
+  }
+}

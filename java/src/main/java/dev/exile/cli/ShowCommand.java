@@ -1,0 +1,68 @@
+package dev.exile.cli;
+
+import dev.exile.rpc.control.MigrationRef;
+import java.io.PrintWriter;
+import java.time.Instant;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code exile show}. */
+@Command(name = "show", description = "Show one migration in full.")
+final class ShowCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Parameters(paramLabel = "ID", description = "The migration, as exile ps lists it.")
+  private String id;
+
+  @Mixin private OutputOption output;
+  @Mixin private AgentOptions agent;
+
+  @Override
+  public Integer call() throws CliException {
+    try (ControlClient client = agent.connect()) {
+      MigrationView view =
+          MigrationView.of(client.blocking().show(MigrationRef.newBuilder().setId(id).build()));
+      PrintWriter out = spec.commandLine().getOut();
+      if (output.json()) {
+        Json.print(out, view);
+      } else {
+        print(view, out);
+      }
+      return ExitCode.OK;
+    }
+  }
+
+  private static void print(MigrationView view, PrintWriter out) {
+    line(out, "id", view.id());
+    line(out, "process", view.command() + " (PID " + view.pid() + ")");
+    line(out, "way", view.from() + " -> " + view.to() + ", this host is " + view.role());
+    line(out, "algorithm", view.algorithm());
+    line(out, "started", Instant.ofEpochMilli(view.startedMillis()).toString());
+    line(out, "state", view.state());
+    line(out, "outcome", view.outcome().isEmpty() ? "goes on" : view.outcome());
+    if (!view.reason().isEmpty()) {
+      line(out, "reason", view.reason());
+    }
+    line(out, "frozen", Words.duration(view.frozenMillis()));
+    line(out, "total", Words.duration(view.totalMillis()));
+    line(out, "transferred", Words.bytes(view.bytesTransferred()));
+    line(
+        out,
+        "sockets",
+        view.sockets().established()
+            + " established, "
+            + view.sockets().listening()
+            + " listening");
+    view.phases().forEach(p -> line(out, "phase", p.name() + " " + Words.duration(p.millis())));
+    view.refusals().forEach(refusal -> out.println(refusal.line()));
+    out.flush();
+  }
+
+  private static void line(PrintWriter out, String name, String value) {
+    out.printf("%-12s %s%n", name, value);
+  }
+}
