@@ -1,13 +1,147 @@
 package dev.exile.agent;
 
+import dev.exile.criu.Criu;
+import dev.exile.keys.GuardedListener;
+import dev.exile.keys.Identity;
+import dev.exile.keys.KeysException;
+import dev.exile.migration.Directories;
+import dev.exile.migration.Faults;
+import dev.exile.migration.Journal;
+import dev.exile.migration.Migrations;
+import dev.exile.migration.PeerLink;
+import dev.exile.migration.Site;
+import dev.exile.negotiation.FileDigest;
+import dev.exile.negotiation.Host;
+import dev.exile.shim.CellServer;
+import dev.exile.shim.Shim;
+import dev.exile.sockets.CarrierServer;
+import dev.exile.sockets.DestinationRelay;
+import io.grpc.Server;
+import io.grpc.netty.NettyServerBuilder;
+import io.netty.channel.EventLoopGroup;
+import io.netty.channel.MultiThreadIoEventLoopGroup;
+import io.netty.channel.epoll.EpollIoHandler;
+import io.netty.channel.epoll.EpollServerDomainSocketChannel;
+import io.netty.channel.unix.DomainSocketAddress;
+import io.netty.handler.ssl.SslContext;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The daemon. */
-public final class Agent {
-  private static final Logger log = LoggerFactory.getLogger(Agent.class);
+/** The daemon: wires everything together, starts it, and stops it in the opposite order. */
+public final class Agent implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(Agent.class);
+  private static final Duration STOP_PATIENCE = Duration.ofSeconds(20);
+  private static final int LARGEST_MESSAGE = 16 << 20;
 
-  private Agent() {}
+  private final AgentConfig config;
+  private final FileChannel lockFile;
+  private final EventLoopGroup loops;
+  private final Map<String, GrpcPeer> peers = new HashMap<>();
+  private final CarrierServer carriers;
+  private final CellServer cells;
+  private final Migrations migrations;
+  private final Server peerServer;
+  private final Server controlServer;
+
+  private Agent(AgentConfig config) throws IOException, KeysException {
+    this.config = config;
+    Directories.create(config.run());
+    lockFile = lock(config.run());
+    Directories.create(config.images());
+    Identity identity = config.identity();
+    ControlService.CriuStatus criu = ControlService.CriuStatus.probe(config.criu());
+    loops = new MultiThreadIoEventLoopGroup(EpollIoHandler.newFactory());
+    for (Map.Entry<String, HostPort> peer : config.peers().entrySet()) {
+      String name = peer.getKey();
+      peers.put(name, new GrpcPeer(name, peer.getValue(), identity.client(name), loops));
+    }
+    Site site = site(criu.criu());
+    SslContext tls = identity.server(config.peers().keySet());
+    carriers = new CarrierServer(config.self().carrier(), tls, loops);
+    Function<String, Optional<PeerLink>> known = name -> Optional.ofNullable(peers.get(name));
+    migrations = new Migrations(site, carriers, id -> relay(id, loops), known);
+    cells = new CellServer(site.cellSocket(), migrations::cellSays);
+    peerServer =
+        NettyServerBuilder.forAddress(config.self().control())
+            .sslContext(tls)
+            .channelFactory(GuardedListener::open)
+            .bossEventLoopGroup(loops)
+            .workerEventLoopGroup(loops)
+            .permitKeepAliveTime(1, TimeUnit.SECONDS)
+            .permitKeepAliveWithoutCalls(true)
+            .maxInboundMessageSize(LARGEST_MESSAGE)
+            .intercept(PeerService.callerInterceptor())
+            .addService(new PeerService(migrations, known, criu))
+            .build();
+    controlServer = controlServer(new ControlService(config, migrations, known, criu));
+    LOG.info(
+        "{}: kernel {}, CRIU {}, images in {}",
+        config.name(),
+        Host.kernel(),
+        criu.criu().map(Criu::version).orElse("unfit: " + criu.problem()),
+        config.images());
+  }
+
+  /** Two agents in one run directory would undo each other's work. */
+  private static FileChannel lock(Path run) throws IOException {
+    FileChannel file =
+        FileChannel.open(
+            run.resolve("agent.lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    FileLock lock = file.tryLock();
+    if (lock == null) {
+      file.close();
+      throw new IOException(
+          "another agent uses " + run + "; stop it or set 'run' to another place");
+    }
+    return file;
+  }
+
+  private Site site(Optional<Criu> criu) throws IOException {
+    return new Site(
+        config.name(),
+        config.run(),
+        config.images(),
+        config.run().resolve("cell.sock"),
+        Shim.extract(config.run().resolve("bin")),
+        criu.orElse(new Criu(config.criu(), "0")),
+        new Journal(config.run().resolve("journal")),
+        Faults.fromProperties(config.run()),
+        new FileDigest());
+  }
+
+  private static DestinationRelay relay(String id, EventLoopGroup loops) {
+    try {
+      return new DestinationRelay(id, loops);
+    } catch (IOException e) {
+      throw new UncheckedIOException("cannot listen on loopback for a relay", e);
+    }
+  }
+
+  private Server controlServer(ControlService service) throws IOException {
+    Files.deleteIfExists(config.socket());
+    return NettyServerBuilder.forAddress(new DomainSocketAddress(config.socket().toString()))
+        .channelType(EpollServerDomainSocketChannel.class)
+        .bossEventLoopGroup(loops)
+        .workerEventLoopGroup(loops)
+        .permitKeepAliveTime(1, TimeUnit.SECONDS)
+        .addService(service)
+        .build();
+  }
 
   /**
    * Runs the agent until it is told to stop.
@@ -15,7 +149,56 @@ public final class Agent {
    * @return its exit code
    */
   public static int run(AgentConfig config) {
-    log.error("the agent of {} is not built yet", config.name());
-    return 1;
+    Agent agent;
+    try {
+      agent = new Agent(config);
+      agent.start();
+    } catch (IOException | KeysException | UncheckedIOException e) {
+      LOG.error("the agent of {} cannot start: {}", config.name(), e.getMessage());
+      return 1;
+    }
+    CountDownLatch stopped = new CountDownLatch(1);
+    Runtime.getRuntime()
+        .addShutdownHook(
+            new Thread(
+                () -> {
+                  agent.close();
+                  stopped.countDown();
+                },
+                "stop"));
+    try {
+      stopped.await();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    return 0;
+  }
+
+  private void start() throws IOException {
+    peerServer.start();
+    migrations.start();
+    controlServer.start();
+    Files.setPosixFilePermissions(config.socket(), PosixFilePermissions.fromString("rw-------"));
+    LOG.info("{} listens at {}", config.name(), config.self());
+  }
+
+  @Override
+  public void close() {
+    LOG.info("{} is being stopped", config.name());
+    try {
+      migrations.stop(STOP_PATIENCE);
+      controlServer.shutdownNow().awaitTermination(1, TimeUnit.SECONDS);
+      peerServer.shutdownNow().awaitTermination(1, TimeUnit.SECONDS);
+      migrations.close();
+      cells.close();
+      carriers.close();
+      peers.values().forEach(GrpcPeer::close);
+      Files.deleteIfExists(config.socket());
+      lockFile.close();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } catch (IOException e) {
+      LOG.warn("not everything could be closed: {}", e.toString());
+    }
   }
 }

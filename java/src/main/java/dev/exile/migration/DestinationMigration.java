@@ -235,11 +235,14 @@ public final class DestinationMigration {
     }
     for (SocketPlan socket : request.getSocketsList()) {
       int pid = members.get(socket.getPid());
-      InetSocketAddress at = relay.address(socket.getIpv6(), socket.getMapped());
+      InetSocketAddress at =
+          socket.getIpv6() && !socket.getMapped()
+              ? relay.entrance6().orElseThrow(() -> new IOException("no IPv6 on loopback here"))
+              : relay.entrance4();
       relay.attach(
-          socket.getKey(),
-          Reconnector.reconnect(pid, socket.getFd(), socket.getShutWrite(), at));
+          socket.getKey(), Reconnector.reconnect(pid, socket.getFd(), socket.getShutWrite(), at));
     }
+    relay.seal();
   }
 
   /** Where new connections to a listener are made: a wildcard is reached over loopback. */
@@ -313,8 +316,7 @@ public final class DestinationMigration {
       if (!rootEnded) {
         facts.waitStatus = KILLED; // the cell's init was killed, and with it everything inside
       }
-      lifecycle.enter(
-          DestinationState.ENDED, "ended" + WaitStatus.describe(facts.waitStatus));
+      lifecycle.enter(DestinationState.ENDED, "ended" + WaitStatus.describe(facts.waitStatus));
     }
     tellHomeEnded();
     finish();
@@ -422,9 +424,9 @@ public final class DestinationMigration {
   }
 
   /**
-   * Looks after the migration; called about ten times a second. While this side is undecided it asks
-   * home how it stands. A home that is silent for long before anything is RESTORED cannot commit any
-   * more, so this side gives up; from RESTORED on only home's word counts.
+   * Looks after the migration; called about ten times a second. While this side is undecided it
+   * asks home how it stands. A home that is silent for long before anything is RESTORED cannot
+   * commit any more, so this side gives up; from RESTORED on only home's word counts.
    */
   void watch() throws IOException {
     DestinationState state = lifecycle.state();

@@ -15,7 +15,8 @@ public final class Directories {
   /** Makes a directory, and its parents, with mode 0700. */
   public static Path create(Path directory) throws IOException {
     return Files.createDirectories(
-        directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        directory,
+        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
   }
 
   /** Removes a directory with all that is in it; does nothing where there is none. */

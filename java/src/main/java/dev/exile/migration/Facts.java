@@ -2,6 +2,7 @@ package dev.exile.migration;
 
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import dev.exile.negotiation.Refusal;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -64,11 +65,11 @@ public final class Facts {
   /** Listening sockets. */
   public int listening;
 
-  /** How long each state lasted, in milliseconds, in order. */
-  public Map<String, Long> phaseMillis = new LinkedHashMap<>();
+  /** How long each state lasted, in milliseconds, in order; replaced, never changed. */
+  volatile Map<String, Long> phaseMillis = new LinkedHashMap<>();
 
-  /** Why it was refused, each as what and remedy. */
-  public List<Map.Entry<String, String>> refusals = new ArrayList<>();
+  /** Why it was refused. */
+  public List<Refusal> refusals = new ArrayList<>();
 
   /** The cgroup that the tree stands frozen in, empty where there is none. */
   String cgroup = "";
@@ -89,4 +90,9 @@ public final class Facts {
 
   /** As from wait(2), once the process has ended. */
   int waitStatus;
+
+  /** How long each state lasted, in milliseconds, by its name in lower case, in order. */
+  public Map<String, Long> phases() {
+    return phaseMillis;
+  }
 }

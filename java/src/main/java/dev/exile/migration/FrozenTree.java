@@ -64,8 +64,7 @@ final class FrozenTree {
           Cgroup origin = Cgroup.of(member.pid());
           boolean born = origin.equals(cgroup);
           facts.origins.put(
-              member.pid(),
-              born ? facts.origins.get(root) : origin.directory().toString());
+              member.pid(), born ? facts.origins.get(root) : origin.directory().toString());
           if (!born) {
             cgroup.add(member.pid());
             moved = true;

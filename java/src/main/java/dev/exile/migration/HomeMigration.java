@@ -4,19 +4,14 @@ import dev.exile.criu.Criu;
 import dev.exile.memory.Algorithm;
 import dev.exile.memory.Journey;
 import dev.exile.negotiation.Refusal;
-import dev.exile.negotiation.Survey;
 import dev.exile.process.ProcessTree;
-import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.shim.ShimException;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,7 +23,6 @@ import org.slf4j.LoggerFactory;
  */
 public final class HomeMigration {
   private static final Logger LOG = LoggerFactory.getLogger(HomeMigration.class);
-  private static final Duration PATIENCE = Duration.ofSeconds(5);
   private static final long ASK_AGAIN_MILLIS = 500;
 
   private final Site site;
@@ -83,11 +77,7 @@ public final class HomeMigration {
     this.listener = ProgressListener.NONE;
     this.lifecycle =
         new Lifecycle<>(
-            facts,
-            HomeState.valueOf(facts.state),
-            HomeState::next,
-            site.journal(),
-            site.faults());
+            facts, HomeState.valueOf(facts.state), HomeState::next, site.journal(), site.faults());
   }
 
   /** Runs the migration to its end, until the process runs at the destination, or at home again. */
@@ -119,36 +109,16 @@ public final class HomeMigration {
 
   // ---- Step 1: negotiation. Nothing is touched. ----
 
-  private void negotiate() throws IOException {
+  private void negotiate() throws IOException, RefusedException {
     listener.phase(facts.id, "negotiating");
-    Survey.Findings findings = Survey.of(tree, site.criu(), site.digests());
-    List<Refusal> refusals = new ArrayList<>(findings.refusals());
-    Offer offer =
-        findings.offer().toBuilder().setId(facts.id).setAlgorithm(algorithm.name()).build();
-    if (!refusals.isEmpty()) {
-      offer = offer.toBuilder().setDryRun(true).build();
-    }
-    peer.negotiate(offer)
-        .getRefusalsList()
-        .forEach(reason -> refusals.add(new Refusal(reason.getWhat(), reason.getRemedy())));
-    if (Files.getFileStore(site.images()).getUsableSpace() < offer.getImageBytes()) {
-      refusals.add(
-          new Refusal(
-              "no room for the images: %s on %s has %d MB free, up to %d MB are needed"
-                  .formatted(
-                      site.images(),
-                      site.host(),
-                      Files.getFileStore(site.images()).getUsableSpace() >> 20,
-                      offer.getImageBytes() >> 20),
-              "free space there, or set 'images' in the agent's configuration"));
-    }
+    List<Refusal> refusals = Negotiation.run(facts.id, tree, algorithm, peer, site, false);
     if (!refusals.isEmpty()) {
       throw new RefusedException(refusals);
     }
   }
 
   private void refuse(RefusedException refused) {
-    refused.refusals().forEach(r -> facts.refusals.add(Map.entry(r.what(), r.remedy())));
+    facts.refusals.addAll(refused.refusals());
     try {
       lifecycle.enter(HomeState.REFUSED, refused.getMessage());
     } catch (IOException | IllegalStateException e) {
@@ -269,7 +239,7 @@ public final class HomeMigration {
       lifecycle.enter(
           HomeState.IN_DOUBT,
           "committed, but %s does not answer: %s".formatted(peer.host(), cause.getMessage()));
-      listener.inDoubt();
+      listener.inDoubt(this);
     } catch (IOException e) {
       LOG.error("{}: cannot record the doubt", facts.id, e);
     }

@@ -26,15 +26,15 @@ public final class Journal {
   private static final Logger LOG = LoggerFactory.getLogger(Journal.class);
   private static final int KEPT = 50;
 
-  private final ObjectMapper mapper =
-      new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+  private final ObjectMapper mapper = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
   private final Path directory;
 
   /** A journal in the given directory, which is made where it is missing. */
   public Journal(Path directory) throws IOException {
     this.directory = directory;
     Files.createDirectories(
-        directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        directory,
+        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
   }
 
   /** Writes one migration's facts; on return they are on disk. */
@@ -63,8 +63,8 @@ public final class Journal {
   }
 
   /**
-   * Every migration on disk, oldest first. A file that cannot be read is reported and left as it is:
-   * what it says is not lost.
+   * Every migration on disk, oldest first. A file that cannot be read is reported and left as it
+   * is: what it says is not lost.
    */
   public List<Facts> load() throws IOException {
     List<Facts> all = new ArrayList<>();

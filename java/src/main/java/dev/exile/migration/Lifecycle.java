@@ -1,7 +1,9 @@
 package dev.exile.migration;
 
 import java.io.IOException;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
 import org.slf4j.Logger;
@@ -65,8 +67,7 @@ final class Lifecycle<S extends Enum<S>> {
       facts.state = to.name();
       facts.reason = reason;
       long now = System.nanoTime();
-      facts.phaseMillis.merge(
-          from.name().toLowerCase(Locale.ROOT), (now - enteredNanos) / 1_000_000, Long::sum);
+      facts.phaseMillis = lasted(from, (now - enteredNanos) / 1_000_000);
       try {
         journal.save(facts);
       } catch (IOException e) {
@@ -79,6 +80,12 @@ final class Lifecycle<S extends Enum<S>> {
       notifyAll();
     }
     LOG.info("{}: {} -> {} ({})", facts.id, from, to, reason);
+  }
+
+  private Map<String, Long> lasted(S from, long millis) {
+    Map<String, Long> phases = new LinkedHashMap<>(facts.phaseMillis);
+    phases.merge(from.name().toLowerCase(Locale.ROOT), millis, Long::sum);
+    return phases;
   }
 
   private String point(S to) {

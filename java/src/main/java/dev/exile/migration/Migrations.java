@@ -20,7 +20,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
-import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,7 +31,7 @@ public final class Migrations implements AutoCloseable {
 
   private final Site site;
   private final CarrierServer carriers;
-  private final Supplier<DestinationRelay> relays;
+  private final Function<String, DestinationRelay> relays;
   private final Function<String, Optional<PeerLink>> peers;
   private final Map<String, HomeMigration> home = new ConcurrentHashMap<>();
   private final Map<String, DestinationMigration> destination = new ConcurrentHashMap<>();
@@ -50,12 +49,12 @@ public final class Migrations implements AutoCloseable {
    * The migrations of a host.
    *
    * @param peers the known hosts by name
-   * @param relays makes the destination's half of a relay
+   * @param relays makes the destination's half of a migration's relay
    */
   public Migrations(
       Site site,
       CarrierServer carriers,
-      Supplier<DestinationRelay> relays,
+      Function<String, DestinationRelay> relays,
       Function<String, Optional<PeerLink>> peers) {
     this.site = site;
     this.carriers = carriers;
@@ -80,7 +79,7 @@ public final class Migrations implements AutoCloseable {
         threads.execute(migration::recover);
       } else {
         DestinationMigration migration =
-            new DestinationMigration(facts, peer.get(), site, carriers, relays.get());
+            new DestinationMigration(facts, peer.get(), site, carriers, relays.apply(facts.id));
         destination.put(facts.id, migration);
         threads.execute(migration::recover);
       }
@@ -112,6 +111,12 @@ public final class Migrations implements AutoCloseable {
           forget();
         });
     return migration;
+  }
+
+  /** The negotiation alone: every reason why the tree cannot move. Nothing is reserved. */
+  public List<Refusal> check(ProcessTree tree, Algorithm algorithm, PeerLink peer)
+      throws IOException {
+    return Negotiation.run(MigrationId.create(), tree, algorithm, peer, site, true);
   }
 
   /** Refuses a tree that is on its way already, or that is here from elsewhere. */
@@ -153,9 +158,9 @@ public final class Migrations implements AutoCloseable {
   }
 
   /** The destination tells that the process has ended. */
-  public String ended(String id, int waitStatus) throws IOException {
+  public String ended(String id, int waitStatus, String from) throws IOException {
     HomeMigration migration = home.get(id);
-    if (migration != null) {
+    if (migration != null && migration.facts().to.equals(from)) {
       migration.ended(waitStatus);
       forget();
     }
@@ -178,7 +183,8 @@ public final class Migrations implements AutoCloseable {
       throw new IOException("not the id of a new migration: " + offer.getId());
     }
     destination.put(
-        offer.getId(), new DestinationMigration(offer, from, site, carriers, relays.get()));
+        offer.getId(),
+        new DestinationMigration(offer, from, site, carriers, relays.apply(offer.getId())));
   }
 
   /**
@@ -301,8 +307,8 @@ public final class Migrations implements AutoCloseable {
   }
 
   /**
-   * Stops: what has not reached COMMIT is rolled back, what has is settled, within the time; the rest
-   * is the journal's.
+   * Stops: what has not reached COMMIT is rolled back, what has is settled, within the time; the
+   * rest is the journal's.
    */
   public void stop(Duration patience) throws InterruptedException {
     List<HomeMigration> open = new ArrayList<>(home.values());

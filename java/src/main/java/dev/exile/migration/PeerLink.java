@@ -10,9 +10,9 @@ import java.io.IOException;
 import java.time.Duration;
 
 /**
- * The other agent of a migration. Every call has one of three outcomes: it returns, it throws {@link
- * Refused} (the other agent has answered with a failure), or it throws {@link Lost} (whether the
- * other agent did what it was asked is unknown).
+ * The other agent of a migration. Every call has one of three outcomes: it returns, it throws
+ * {@link Refused} (the other agent has answered with a failure), or it throws {@link Lost} (whether
+ * the other agent did what it was asked is unknown).
  */
 public interface PeerLink {
   /** The other host's name. */

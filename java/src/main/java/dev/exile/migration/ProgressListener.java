@@ -12,7 +12,7 @@ public interface ProgressListener {
   default void bytes(String id, long done, long total) {}
 
   /** The destination does not answer after COMMIT; home goes on asking it. */
-  default void inDoubt() {}
+  default void inDoubt(HomeMigration migration) {}
 
   /** The migration has come to its end, or to FORWARDING. */
   default void done(HomeMigration migration) {}

@@ -7,8 +7,6 @@ final class WaitStatus {
   /** In words, with a leading comma. */
   static String describe(int status) {
     int signal = status & 0x7f;
-    return signal == 0
-        ? ", exit status " + (status >> 8 & 0xff)
-        : ", killed by signal " + signal;
+    return signal == 0 ? ", exit status " + (status >> 8 & 0xff) : ", killed by signal " + signal;
   }
 }

@@ -27,8 +27,8 @@ public record Cell(int init, long startTicks) {
   /**
    * A cell that has just been started.
    *
-   * @param life open as long as the agent lives: where it ends before the tree is restored, the cell
-   *     ends too
+   * @param life open as long as the agent lives: where it ends before the tree is restored, the
+   *     cell ends too
    */
   public record Started(Cell cell, Closeable life) {}
 

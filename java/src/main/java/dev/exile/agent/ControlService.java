@@ -1,0 +1,233 @@
+package dev.exile.agent;
+
+import dev.exile.criu.Criu;
+import dev.exile.memory.Algorithm;
+import dev.exile.migration.Facts;
+import dev.exile.migration.HomeMigration;
+import dev.exile.migration.Migrations;
+import dev.exile.migration.PeerLink;
+import dev.exile.migration.RefusedException;
+import dev.exile.negotiation.Refusal;
+import dev.exile.process.ProcessTree;
+import dev.exile.rpc.control.CancelReply;
+import dev.exile.rpc.control.CheckReply;
+import dev.exile.rpc.control.ControlGrpc;
+import dev.exile.rpc.control.ListReply;
+import dev.exile.rpc.control.ListRequest;
+import dev.exile.rpc.control.MigrateEvent;
+import dev.exile.rpc.control.MigrateRequest;
+import dev.exile.rpc.control.MigrationRef;
+import dev.exile.rpc.control.Report;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.grpc.stub.ServerCallStreamObserver;
+import io.grpc.stub.StreamObserver;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Function;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** What the command line asks of the agent. */
+final class ControlService extends ControlGrpc.ControlImplBase {
+  private static final Logger LOG = LoggerFactory.getLogger(ControlService.class);
+
+  private final AgentConfig config;
+  private final Migrations migrations;
+  private final Function<String, Optional<PeerLink>> peers;
+  private final CriuStatus criu;
+
+  ControlService(
+      AgentConfig config,
+      Migrations migrations,
+      Function<String, Optional<PeerLink>> peers,
+      CriuStatus criu) {
+    this.config = config;
+    this.migrations = migrations;
+    this.peers = peers;
+    this.criu = criu;
+  }
+
+  /** A call's work. */
+  @FunctionalInterface
+  private interface Work<T> {
+    T get() throws IOException, RefusedException;
+  }
+
+  private <T> void answer(StreamObserver<T> observer, Work<T> work) {
+    try {
+      T answer = work.get();
+      observer.onNext(answer);
+      observer.onCompleted();
+    } catch (StatusRuntimeException e) {
+      observer.onError(e);
+    } catch (RefusedException e) {
+      observer.onError(Targets.fault(Status.FAILED_PRECONDITION, e.getMessage()));
+    } catch (IOException e) {
+      observer.onError(Targets.fault(Status.UNAVAILABLE, e.getMessage()));
+    } catch (RuntimeException e) {
+      LOG.error("a request failed", e);
+      observer.onError(Targets.fault(Status.INTERNAL, e.toString()));
+    }
+  }
+
+  @Override
+  public void check(MigrateRequest request, StreamObserver<CheckReply> observer) {
+    answer(
+        observer,
+        () -> {
+          PeerLink peer = destination(request.getTo());
+          ProcessTree tree = Targets.find(request.getTarget());
+          List<Refusal> refusals = refusals(tree, request, peer);
+          return CheckReply.newBuilder()
+              .setAccepted(refusals.isEmpty())
+              .setPid(tree.root().pid())
+              .setCommand(tree.root().command())
+              .setFrom(config.name())
+              .setTo(peer.host())
+              .addAllRefusals(Reports.refusals(refusals))
+              .build();
+        });
+  }
+
+  private List<Refusal> refusals(ProcessTree tree, MigrateRequest request, PeerLink peer)
+      throws IOException {
+    Algorithm algorithm = algorithm(request.getAlgorithm());
+    List<Refusal> refusals = new ArrayList<>();
+    try {
+      migrations.refuseIfTaken(tree);
+    } catch (RefusedException e) {
+      refusals.addAll(e.refusals());
+    }
+    Optional<Refusal> unfit = criu.refusal();
+    if (unfit.isPresent()) {
+      refusals.add(unfit.get());
+      return refusals;
+    }
+    refusals.addAll(migrations.check(tree, algorithm, peer));
+    return refusals;
+  }
+
+  @Override
+  public void migrate(MigrateRequest request, StreamObserver<MigrateEvent> observer) {
+    ServerCallStreamObserver<MigrateEvent> stream =
+        (ServerCallStreamObserver<MigrateEvent>) observer;
+    MigrateStream listener = new MigrateStream(stream);
+    stream.setOnCancelHandler(listener::callerGone);
+    try {
+      PeerLink peer = destination(request.getTo());
+      Algorithm algorithm = algorithm(request.getAlgorithm());
+      ProcessTree tree = Targets.find(request.getTarget());
+      Optional<Refusal> unfit = criu.refusal();
+      if (unfit.isPresent()) {
+        throw new RefusedException(List.of(unfit.get()));
+      }
+      listener.follow(migrations.migrate(tree, algorithm, peer, listener));
+    } catch (StatusRuntimeException e) {
+      listener.fail(e);
+    } catch (RefusedException e) {
+      listener.refused(request, config.name(), e);
+    } catch (RuntimeException e) {
+      LOG.error("a migration could not begin", e);
+      listener.fail(Targets.fault(Status.INTERNAL, e.toString()));
+    }
+  }
+
+  private PeerLink destination(String to) {
+    if (to.equals(config.name())) {
+      throw Targets.fault(
+          Status.INVALID_ARGUMENT, "'" + to + "' is this host itself; name another with --to");
+    }
+    return peers
+        .apply(to)
+        .orElseThrow(
+            () ->
+                Targets.fault(
+                    Status.INVALID_ARGUMENT,
+                    "unknown host '%s'; known are: %s"
+                        .formatted(
+                            to,
+                            String.join(
+                                ", ", config.peers().keySet().stream().sorted().toList()))));
+  }
+
+  private static Algorithm algorithm(String name) {
+    try {
+      return Algorithm.named(name);
+    } catch (IllegalArgumentException e) {
+      throw Targets.fault(Status.INVALID_ARGUMENT, e.getMessage());
+    }
+  }
+
+  @Override
+  public void cancel(MigrationRef request, StreamObserver<CancelReply> observer) {
+    answer(
+        observer,
+        () -> {
+          Facts facts = find(request.getId());
+          HomeMigration migration = migrations.atHome(facts.id).orElse(null);
+          boolean cancelled = migration != null && migration.cancel("cancelled by the operator");
+          return CancelReply.newBuilder()
+              .setCancelled(cancelled)
+              .setMessage(
+                  cancelled
+                      ? "migration %s is rolled back; process %d runs on at %s"
+                          .formatted(facts.id, facts.pid, facts.from)
+                      : tooLate(facts))
+              .build();
+        });
+  }
+
+  private static String tooLate(Facts facts) {
+    return facts.role.equals("home")
+        ? "migration %s is %s: it can no longer be cancelled".formatted(facts.id, facts.state)
+        : "migration %s is decided at its home; cancel it on %s".formatted(facts.id, facts.from);
+  }
+
+  @Override
+  public void show(MigrationRef request, StreamObserver<Report> observer) {
+    answer(observer, () -> Reports.of(find(request.getId())));
+  }
+
+  private Facts find(String id) {
+    return migrations
+        .find(id)
+        .orElseThrow(
+            () ->
+                Targets.fault(
+                    Status.NOT_FOUND, "no migration '" + id + "' is known here; see exile ps"));
+  }
+
+  @Override
+  public void list(ListRequest request, StreamObserver<ListReply> observer) {
+    answer(
+        observer,
+        () ->
+            ListReply.newBuilder()
+                .addAllMigrations(migrations.all().stream().map(Reports::of).toList())
+                .build());
+  }
+
+  /** Whether CRIU can work here, asked once when the agent starts. */
+  record CriuStatus(Optional<Criu> criu, String problem) {
+    static CriuStatus probe(java.nio.file.Path executable) {
+      try {
+        return new CriuStatus(Optional.of(Criu.probe(executable)), "");
+      } catch (IOException e) {
+        return new CriuStatus(Optional.empty(), e.getMessage());
+      }
+    }
+
+    Optional<Refusal> refusal() {
+      return criu.isPresent()
+          ? Optional.empty()
+          : Optional.of(
+              new Refusal(
+                  "CRIU cannot work here: " + problem,
+                  "run scripts/setup, or set 'criu' in the agent's configuration, then restart the"
+                      + " agent"));
+    }
+  }
+}

@@ -1,0 +1,166 @@
+package dev.exile.agent;
+
+import dev.exile.keys.PeerNames;
+import dev.exile.migration.Migrations;
+import dev.exile.migration.PeerLink;
+import dev.exile.negotiation.Refusal;
+import dev.exile.rpc.peer.Answer;
+import dev.exile.rpc.peer.EndedNotice;
+import dev.exile.rpc.peer.MigrationId;
+import dev.exile.rpc.peer.Offer;
+import dev.exile.rpc.peer.PeerGrpc;
+import dev.exile.rpc.peer.Reason;
+import dev.exile.rpc.peer.RestoreReply;
+import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.rpc.peer.Standing;
+import io.grpc.Context;
+import io.grpc.Contexts;
+import io.grpc.Grpc;
+import io.grpc.Metadata;
+import io.grpc.ServerCall;
+import io.grpc.ServerCallHandler;
+import io.grpc.ServerInterceptor;
+import io.grpc.Status;
+import io.grpc.stub.StreamObserver;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Function;
+import javax.net.ssl.SSLPeerUnverifiedException;
+import javax.net.ssl.SSLSession;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** What other agents ask of this one. Who asks is told by the certificate alone. */
+final class PeerService extends PeerGrpc.PeerImplBase {
+  private static final Logger LOG = LoggerFactory.getLogger(PeerService.class);
+  private static final Context.Key<String> CALLER = Context.key("caller");
+
+  private final Migrations migrations;
+  private final Function<String, Optional<PeerLink>> peers;
+  private final ControlService.CriuStatus criu;
+
+  PeerService(
+      Migrations migrations,
+      Function<String, Optional<PeerLink>> peers,
+      ControlService.CriuStatus criu) {
+    this.migrations = migrations;
+    this.peers = peers;
+    this.criu = criu;
+  }
+
+  /** Puts the caller's verified host name into the context of its call. */
+  static ServerInterceptor callerInterceptor() {
+    return new ServerInterceptor() {
+      @Override
+      public <Q, R> ServerCall.Listener<Q> interceptCall(
+          ServerCall<Q, R> call, Metadata headers, ServerCallHandler<Q, R> next) {
+        SSLSession session = call.getAttributes().get(Grpc.TRANSPORT_ATTR_SSL_SESSION);
+        try {
+          if (session == null) {
+            throw new SSLPeerUnverifiedException("no TLS");
+          }
+          return Contexts.interceptCall(
+              Context.current().withValue(CALLER, PeerNames.of(session)), call, headers, next);
+        } catch (SSLPeerUnverifiedException e) {
+          LOG.warn(
+              "refused a call from {}: {}",
+              call.getAttributes().get(Grpc.TRANSPORT_ATTR_REMOTE_ADDR),
+              e.getMessage());
+          call.close(Status.UNAUTHENTICATED.withDescription(e.getMessage()), new Metadata());
+          return new ServerCall.Listener<>() {};
+        }
+      }
+    };
+  }
+
+  /** A call's work. */
+  @FunctionalInterface
+  private interface Work<T> {
+    T of(String caller) throws IOException, InterruptedException;
+  }
+
+  private static <T> void answer(StreamObserver<T> observer, Work<T> work) {
+    T answer;
+    try {
+      answer = work.of(CALLER.get());
+    } catch (IOException e) {
+      observer.onError(
+          Status.FAILED_PRECONDITION.withDescription(e.getMessage()).asRuntimeException());
+      return;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      observer.onError(
+          Status.UNAVAILABLE.withDescription("the agent is being stopped").asRuntimeException());
+      return;
+    } catch (RuntimeException e) {
+      LOG.error("a call from {} failed", CALLER.get(), e);
+      observer.onError(Status.INTERNAL.withDescription(e.toString()).asRuntimeException());
+      return;
+    }
+    observer.onNext(answer);
+    observer.onCompleted();
+  }
+
+  private static Standing standing(String state) {
+    return Standing.newBuilder().setState(state == null ? PeerLink.UNKNOWN : state).build();
+  }
+
+  @Override
+  public void negotiate(Offer offer, StreamObserver<Answer> observer) {
+    answer(
+        observer,
+        caller -> {
+          List<Refusal> refusals = new ArrayList<>(migrations.refusals(offer));
+          criu.refusal().ifPresent(refusals::add);
+          if (refusals.isEmpty() && !offer.getDryRun()) {
+            PeerLink home =
+                peers.apply(caller).orElseThrow(() -> new IOException("unknown host " + caller));
+            migrations.accept(offer, home);
+          }
+          Answer.Builder answer = Answer.newBuilder();
+          refusals.forEach(
+              refusal ->
+                  answer.addRefusals(
+                      Reason.newBuilder().setWhat(refusal.what()).setRemedy(refusal.remedy())));
+          return answer.build();
+        });
+  }
+
+  @Override
+  public void restore(RestoreRequest request, StreamObserver<RestoreReply> observer) {
+    answer(
+        observer,
+        caller -> {
+          try {
+            migrations.restore(request, caller);
+          } catch (IOException e) {
+            return RestoreReply.newBuilder().setError(e.getMessage()).build();
+          }
+          return RestoreReply.newBuilder().setRestored(true).build();
+        });
+  }
+
+  @Override
+  public void commit(MigrationId request, StreamObserver<Standing> observer) {
+    answer(observer, caller -> standing(migrations.commit(request.getId(), caller)));
+  }
+
+  @Override
+  public void abort(MigrationId request, StreamObserver<Standing> observer) {
+    answer(observer, caller -> standing(migrations.abort(request.getId(), caller)));
+  }
+
+  @Override
+  public void ask(MigrationId request, StreamObserver<Standing> observer) {
+    answer(observer, caller -> standing(migrations.standingAtHome(request.getId())));
+  }
+
+  @Override
+  public void ended(EndedNotice notice, StreamObserver<Standing> observer) {
+    answer(
+        observer,
+        caller -> standing(migrations.ended(notice.getId(), notice.getWaitStatus(), caller)));
+  }
+}

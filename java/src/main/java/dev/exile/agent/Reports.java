@@ -1,0 +1,73 @@
+package dev.exile.agent;
+
+import dev.exile.migration.DestinationState;
+import dev.exile.migration.Facts;
+import dev.exile.migration.HomeState;
+import dev.exile.negotiation.Refusal;
+import dev.exile.rpc.control.Phase;
+import dev.exile.rpc.control.Report;
+import dev.exile.rpc.control.Sockets;
+import java.util.Collection;
+import java.util.List;
+
+/** Facts as operators see them. */
+final class Reports {
+  private Reports() {}
+
+  static Report of(Facts facts) {
+    Report.Builder report =
+        Report.newBuilder()
+            .setId(facts.id)
+            .setPid(facts.pid)
+            .setCommand(facts.command)
+            .setFrom(facts.from)
+            .setTo(facts.to)
+            .setAlgorithm(facts.algorithm)
+            .setOutcome(outcome(facts))
+            .setState(facts.state)
+            .setReason(facts.reason)
+            .setFrozenMillis(facts.frozenMillis)
+            .setTotalMillis(facts.totalMillis)
+            .setBytesTransferred(facts.bytesTransferred)
+            .setSockets(
+                Sockets.newBuilder()
+                    .setEstablished(facts.established)
+                    .setListening(facts.listening))
+            .setRole(facts.role)
+            .setStartedMillis(facts.startedMillis);
+    facts
+        .phases()
+        .forEach(
+            (name, millis) -> report.addPhases(Phase.newBuilder().setName(name).setMillis(millis)));
+    report.addAllRefusals(refusals(facts.refusals));
+    return report.build();
+  }
+
+  static List<dev.exile.rpc.control.Refusal> refusals(Collection<Refusal> refusals) {
+    return refusals.stream()
+        .map(
+            r ->
+                dev.exile.rpc.control.Refusal.newBuilder()
+                    .setWhat(r.what())
+                    .setRemedy(r.remedy())
+                    .build())
+        .toList();
+  }
+
+  private static String outcome(Facts facts) {
+    if (facts.role.equals("home")) {
+      return switch (HomeState.valueOf(facts.state)) {
+        case REFUSED -> "refused";
+        case ROLLED_BACK -> "rolled-back";
+        case FORWARDING, ENDED -> "migrated";
+        case IN_DOUBT -> "in-doubt";
+        default -> "";
+      };
+    }
+    return switch (DestinationState.valueOf(facts.state)) {
+      case RUNNING, ENDED -> "migrated";
+      case ABORTED -> "rolled-back";
+      default -> "";
+    };
+  }
+}

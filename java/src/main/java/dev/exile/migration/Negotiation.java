@@ -1,0 +1,56 @@
+package dev.exile.migration;
+
+import dev.exile.memory.Algorithm;
+import dev.exile.negotiation.Host;
+import dev.exile.negotiation.Refusal;
+import dev.exile.negotiation.Survey;
+import dev.exile.process.ProcessTree;
+import dev.exile.rpc.peer.Offer;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+
+/** The negotiation: home's own reasons and the destination's, all at once. */
+final class Negotiation {
+  private Negotiation() {}
+
+  /**
+   * Every reason why the tree cannot move; where there is none and it is no dry run, the
+   * destination has reserved room for it.
+   */
+  static List<Refusal> run(
+      String id, ProcessTree tree, Algorithm algorithm, PeerLink peer, Site site, boolean dryRun)
+      throws IOException {
+    Survey.Findings findings = Survey.of(tree, site.criu(), site.digests());
+    List<Refusal> refusals = new ArrayList<>(findings.refusals());
+    long needed = findings.offer().getImageBytes();
+    long room = Host.usableSpace(site.images());
+    if (room < needed) {
+      refusals.add(
+          new Refusal(
+              "no room for the images: %s on %s has %d MB free, up to %d MB are needed"
+                  .formatted(site.images(), site.host(), room >> 20, needed >> 20),
+              "free space there, or set 'images' in the agent's configuration to a larger file"
+                  + " system"));
+    }
+    Offer offer =
+        findings.offer().toBuilder()
+            .setId(id)
+            .setAlgorithm(algorithm.name())
+            .setDryRun(dryRun || !refusals.isEmpty())
+            .build();
+    try {
+      peer.negotiate(offer)
+          .getRefusalsList()
+          .forEach(reason -> refusals.add(new Refusal(reason.getWhat(), reason.getRemedy())));
+    } catch (PeerLink.Lost e) {
+      refusals.add(
+          new Refusal(
+              "cannot reach " + e.getMessage(),
+              "see whether its agent runs and the network lets us through"));
+    } catch (PeerLink.Refused e) {
+      refusals.add(new Refusal(e.getMessage(), "see the agent's log on " + peer.host()));
+    }
+    return refusals;
+  }
+}
