@@ -39,7 +39,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class DestinationMigration {
   private static final Logger LOG = LoggerFactory.getLogger(DestinationMigration.class);
-  private static final Duration RESTORE_LIMIT = Duration.ofSeconds(120);
+  private static final Duration RESTORE_LIMIT = Duration.ofMinutes(2);
   private static final Duration PATIENCE = Duration.ofSeconds(2);
 
   /** The wait status of a process killed by SIGKILL. */

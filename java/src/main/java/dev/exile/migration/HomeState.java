@@ -77,6 +77,9 @@ public enum HomeState {
 
   /** True before the point of no return, while the migration can still be cancelled. */
   public boolean beforeCommit() {
-    return ordinal() < COMMITTED.ordinal() && this != REFUSED;
+    return switch (this) {
+      case NEGOTIATING, PREPARING, FREEZING, DUMPING, TRANSFERRING, RESTORING -> true;
+      case REFUSED, COMMITTED, IN_DOUBT, FORWARDING, ENDED, ROLLING_BACK, ROLLED_BACK -> false;
+    };
   }
 }
