@@ -160,6 +160,7 @@ async def all_connections(count, stop, ready, tally, one):
             await one(index, stop, started[index])
         except (OSError, EOFError, ValueError) as problem:
             tally.error(f"connection {index}", problem)
+            await stop.wait()  # whoever asks for a report is to see the error
 
     async def announce():
         for event in started:
