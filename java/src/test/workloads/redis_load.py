@@ -66,17 +66,17 @@ def incr(options, tally):
 def connect(options, tally):
     """A new connection every --every ms, whether or not the one before is answered: PING, close.
 
-    `slices` holds [start in ms since 1970, opened, refused, failed, slowest in ms] per 100 ms.
+    The last summary lists all of them in `connections`: [begun in ms since 1970, ms taken, how it
+    ended].
     """
-    slices = {}
+    connections = []
     tally.extra = {"opened": 0, "refused": 0, "failed": 0, "slowestMillis": 0.0}
     clock = Connection(tally)
 
     async def once(started):
         begun, wall = time.monotonic(), time.time()
-        part = slices.setdefault(int(wall * 10) * 100, [0, 0, 0, 0.0])
         tally.sent += 1
-        writer = None
+        writer, outcome = None, "failed"
         try:
             reader, writer = await asyncio.open_connection(options.host, options.port)
             writer.write(command("PING"))
@@ -84,20 +84,17 @@ def connect(options, tally):
             clock.answer()
             if value != "+PONG":
                 tally.mismatch("connection", "+PONG", value)
-            part[0] += 1
-            tally.extra["opened"] += 1
+            outcome = "opened"
             started.set()
         except ConnectionRefusedError as problem:
-            part[1] += 1
-            tally.extra["refused"] += 1
+            outcome = "refused"
             tally.error("connect", problem)
         except (OSError, EOFError) as problem:
-            part[2] += 1
-            tally.extra["failed"] += 1
             tally.error("connect", problem)
         finally:
             took = round((time.monotonic() - begun) * 1000, 1)
-            part[3] = max(part[3], took)
+            tally.extra[outcome] += 1
+            connections.append([round(wall * 1000), took, outcome])
             tally.extra["slowestMillis"] = max(tally.extra["slowestMillis"], took)
             if writer:
                 writer.close()
@@ -111,7 +108,7 @@ def connect(options, tally):
             task.add_done_callback(running.discard)
         if running:
             await asyncio.wait(running)
-        tally.extra["slices"] = [[start, *slices[start]] for start in sorted(slices)]
+        tally.extra["connections"] = connections
 
     return work
 
