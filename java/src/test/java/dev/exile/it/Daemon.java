@@ -39,11 +39,11 @@ final class Daemon {
 
   /** Every copy in a host, frozen or not. */
   List<Proc> copies(String host) {
-    return bed.processes(host).stream().filter(this::isCopy).toList();
+    return bed.processes(host).stream().filter(process -> isCopy(host, process)).toList();
   }
 
   boolean owns(String host, Proc process) {
-    return host.equals(home) && (isCopy(process) || isChild(process));
+    return host.equals(home) && (isCopy(host, process) || isChild(process));
   }
 
   /** Asserts that exactly one copy runs, in this host; one more may stay frozen at home. */
@@ -64,7 +64,7 @@ final class Daemon {
   void kill() {
     for (String host : bed.hosts()) {
       bed.processes(host).stream()
-          .filter(process -> isCopy(process) || isChild(process))
+          .filter(process -> isCopy(host, process) || isChild(process))
           .filter(Proc::running)
           .forEach(Daemon::end);
     }
@@ -88,8 +88,11 @@ final class Daemon {
     return text.toString();
   }
 
-  private boolean isCopy(Proc process) {
-    return process.innerPid() == pid && process.program().equals(program);
+  // Another host may have a process of its own with the same program and number, but not in a cell.
+  private boolean isCopy(String host, Proc process) {
+    return process.innerPid() == pid
+        && process.program().equals(program)
+        && (process.inCell() || host.equals(home));
   }
 
   // The one server of the tests that has workers.

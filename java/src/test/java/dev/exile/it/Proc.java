@@ -16,10 +16,18 @@ import java.util.stream.Stream;
  * @param pid on the machine
  * @param hostPid in its host's namespace
  * @param innerPid in its own namespace: in a cell the one it had at home
+ * @param inCell whether its namespace is one within its host's
  * @param program its executable; a process may change its command line, but not this
  */
 record Proc(
-    int pid, int hostPid, int innerPid, Path program, String command, char state, boolean frozen) {
+    int pid,
+    int hostPid,
+    int innerPid,
+    boolean inCell,
+    Path program,
+    String command,
+    char state,
+    boolean frozen) {
 
   private static final Pattern SPACE = Pattern.compile("\\s+");
 
@@ -64,6 +72,7 @@ record Proc(
             pid,
             Integer.parseInt(pids.get(1)),
             Integer.parseInt(pids.get(pids.size() - 1)),
+            pids.size() > 2,
             program(proc),
             command.isEmpty() ? "[" + field(status, "Name") + "]" : command,
             field(status, "State").charAt(0),
