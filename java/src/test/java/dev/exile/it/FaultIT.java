@@ -24,6 +24,7 @@ class FaultIT {
 
   @AfterEach
   void agentsAreSoundAgain(Testbed bed) throws IOException {
+    bed.endWorkloads();
     for (String host : new String[] {"a", "b"}) {
       Files.deleteIfExists(bed.run(host).resolve("criu-fault"));
       FaultPoint.disarm(bed, host);
@@ -73,7 +74,7 @@ class FaultIT {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"dest.receiving", "dest.restored"})
+  @ValueSource(strings = {"dest.restoring", "dest.restored"})
   void destinationsAgentIsKilled(String point, Testbed bed) {
     LoadedRedis redis = new LoadedRedis(bed);
     new FaultPoint(point, "halt").arm(bed, "b");
@@ -86,8 +87,38 @@ class FaultIT {
     redis.assertMovesUnharmed();
   }
 
+  @Test
+  void destinationsAgentIsKilledInTheMiddleOfTheTransfer(Testbed bed) {
+    LoadedRedis redis = new LoadedRedis(bed);
+    FaultPoint pause = new FaultPoint("home.transferring", "pause");
+    pause.arm(bed, "a");
+    Exile.Running migration = redis.startMigration();
+    pause.awaitReached(bed, "a");
+    // It takes what fits into the sockets' buffers, which is less than the images.
+    bed.agentStop("b", "STOP");
+    pause.go(bed, "a");
+    Await.until(
+        AT_ONCE,
+        () -> "the transfer begins",
+        () -> ongoing(bed).path("state").asText().equals("TRANSFERRING"));
+
+    bed.agentStop("b", "KILL");
+
+    migration.await().assertFails("rolled-back", "b");
+    bed.agentStart("b", "");
+    redis.assertRunsOnAtHome();
+    redis.assertMovesUnharmed();
+  }
+
   @ParameterizedTest
-  @ValueSource(strings = {"home.dumping", "home.transferring", "home.restoring"})
+  @ValueSource(
+      strings = {
+        "home.freezing",
+        "home.dumping",
+        "home.transferring",
+        "home.restoring",
+        "home.committed"
+      })
   void homesAgentIsKilledInExile(String point, Testbed bed) {
     LoadedRedis redis = new LoadedRedis(bed);
     new FaultPoint(point, "halt").arm(bed, "a");
@@ -126,14 +157,22 @@ class FaultIT {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"home.dumping", "home.transferring", "home.restoring"})
+  @ValueSource(
+      strings = {
+        "home.preparing",
+        "home.freezing",
+        "home.dumping",
+        "home.transferring",
+        "home.restoring"
+      })
   void migrationIsCancelled(String point, Testbed bed) throws Exception {
     LoadedRedis redis = new LoadedRedis(bed);
     FaultPoint pause = new FaultPoint(point, "pause");
     pause.arm(bed, "a");
     Exile.Running migration = redis.startMigration();
     pause.awaitReached(bed, "a");
-    Process cancel = bed.spawn("a", java.util.List.of("exile", "cancel", ongoing(bed)));
+    Process cancel =
+        bed.spawn("a", java.util.List.of("exile", "cancel", ongoing(bed).path("id").asText()));
     // It may wait for the end of the migration, which waits for us.
     if (!cancel.waitFor(1, TimeUnit.SECONDS)) {
       assertEquals(true, cancel.isAlive());
@@ -185,11 +224,11 @@ class FaultIT {
     }
   }
 
-  private static String ongoing(Testbed bed) {
+  private static JsonNode ongoing(Testbed bed) {
     JsonNode all = Exile.run(bed, "a", "ps", "-o", "json").json();
     for (JsonNode one : all) {
       if (one.path("outcome").asText().isEmpty()) {
-        return one.path("id").asText();
+        return one;
       }
     }
     throw new AssertionError("no migration goes on: " + all);

@@ -14,6 +14,7 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import org.junit.jupiter.api.extension.AfterAllCallback;
 import org.junit.jupiter.api.extension.AfterEachCallback;
+import org.junit.jupiter.api.extension.AfterTestExecutionCallback;
 import org.junit.jupiter.api.extension.ConditionEvaluationResult;
 import org.junit.jupiter.api.extension.ExecutionCondition;
 import org.junit.jupiter.api.extension.ExtensionContext;
@@ -26,7 +27,11 @@ import org.junit.platform.commons.support.AnnotationSupport;
  * nothing on the machine; a test that breaks this fails, and the next one gets a fresh test bed.
  */
 final class TestbedExtension
-    implements ExecutionCondition, ParameterResolver, AfterEachCallback, AfterAllCallback {
+    implements ExecutionCondition,
+        ParameterResolver,
+        AfterTestExecutionCallback,
+        AfterEachCallback,
+        AfterAllCallback {
 
   private static final ExtensionContext.Namespace STORE =
       ExtensionContext.Namespace.create(TestbedExtension.class);
@@ -64,15 +69,20 @@ final class TestbedExtension
   }
 
   @Override
+  public void afterTestExecution(ExtensionContext context) throws IOException {
+    Testbed bed = classStore(context).get("bed", Testbed.class);
+    if (bed != null && context.getExecutionException().isPresent()) {
+      Diagnosis.save(bed, name(context));
+    }
+  }
+
+  @Override
   public void afterEach(ExtensionContext context) throws IOException {
     Testbed bed = classStore(context).get("bed", Testbed.class);
     if (bed == null) {
       return;
     }
     boolean failed = context.getExecutionException().isPresent();
-    if (failed) {
-      Diagnosis.save(bed, name(context));
-    }
     bed.endWorkloads();
     try {
       Await.until(
