@@ -1,0 +1,284 @@
+package dev.exile.it;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
+
+/** A test bed of its own: hosts made of namespaces, an agent in each. Wraps scripts/testbed. */
+final class Testbed implements AutoCloseable {
+  /** The checkout. */
+  static final Path ROOT = root();
+
+  private static final Path SCRIPT = ROOT.resolve("scripts/testbed");
+  private static final AtomicInteger COUNT = new AtomicInteger();
+
+  private final String name;
+  private final List<String> hosts;
+  private final Path state;
+  private final Path cgroup;
+  private final Path work;
+  private final Map<String, String> addresses = new HashMap<>();
+  private final Map<String, Traces> before = new HashMap<>();
+  private final List<Daemon> daemons = new ArrayList<>();
+  private final List<Process> spawned = new ArrayList<>();
+
+  private Testbed(String name, List<String> hosts) throws IOException {
+    this.name = name;
+    this.hosts = hosts;
+    this.state = Path.of("/run/exile-testbed", name);
+    this.cgroup = cgroupRoot().resolve("exile-testbed-" + name);
+    this.work = Files.createTempDirectory("exile-it-");
+  }
+
+  /**
+   * Makes the hosts and starts their agents.
+   *
+   * @param options of {@code testbed up}, such as {@code --no-agents}
+   */
+  static Testbed up(List<String> options, List<String> hosts) {
+    String name = "it%d-%d".formatted(ProcessHandle.current().pid(), COUNT.incrementAndGet());
+    try {
+      Testbed bed = new Testbed(name, hosts);
+      List<String> arguments = new ArrayList<>(List.of("up"));
+      arguments.addAll(options);
+      arguments.addAll(hosts);
+      Commands.Result up = bed.script(Map.of(), arguments);
+      if (up.exit() != 0) {
+        bed.close();
+        up.orFail();
+      }
+      hosts.forEach(host -> bed.before.put(host, Traces.of(bed, host)));
+      return bed;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** A directory that machine and hosts share; removed with the test bed. */
+  Path work() {
+    return work;
+  }
+
+  String name() {
+    return name;
+  }
+
+  List<String> hosts() {
+    return hosts;
+  }
+
+  /** The cgroup of a host's processes. */
+  Path cgroup(String host) {
+    return cgroup.resolve(host);
+  }
+
+  /** A host's own /run, seen from here. */
+  Path run(String host) {
+    return Path.of("/proc", Integer.toString(init(host)), "root/run");
+  }
+
+  /** The PID on the machine of a host's init. */
+  int init(String host) {
+    return Integer.parseInt(Proc.read(state.resolve(host + ".init")).strip());
+  }
+
+  String ip(String host) {
+    return addresses.computeIfAbsent(host, h -> verb("ip", h).out().strip());
+  }
+
+  String ip6(String host) {
+    return addresses.computeIfAbsent("6" + host, h -> verb("ip6", host).out().strip());
+  }
+
+  /** The agent's log of a host, all of it. */
+  String agentLog(String host) {
+    return Proc.read(agentLogFile(host));
+  }
+
+  Path agentLogFile(String host) {
+    return state.resolve(host + ".agent.log");
+  }
+
+  /** The test bed's certificate authority and the keys that it issued. */
+  Path keys() {
+    return state.resolve("keys");
+  }
+
+  /** The PID on the machine. */
+  int agentPid(String host) {
+    return Integer.parseInt(verb("agent-pid", host).out().strip());
+  }
+
+  boolean agentRuns(String host) {
+    return script(Map.of(), List.of("agent-pid", host)).exit() == 0;
+  }
+
+  void agentStop(String host, String signal) {
+    verb("agent-stop", host, signal);
+  }
+
+  /**
+   * Starts a host's agent again.
+   *
+   * @param options for its JVM
+   */
+  void agentStart(String host, String options) {
+    script(Map.of("EXILE_AGENT_OPTS", options), List.of("agent-start", host)).orFail();
+  }
+
+  void agentRestart(String host, String options) {
+    if (agentRuns(host)) {
+      agentStop(host, "TERM");
+    }
+    agentStart(host, options);
+  }
+
+  /** Runs a command in a host to its end. */
+  Commands.Result exec(String host, String... command) {
+    List<String> arguments = new ArrayList<>(List.of("exec", host));
+    arguments.addAll(Arrays.asList(command));
+    return script(Map.of(), arguments);
+  }
+
+  /** Starts a command in a host; its standard streams are pipes to here. */
+  Process spawn(String host, List<String> command) {
+    List<String> arguments = new ArrayList<>(List.of("exec", host));
+    arguments.addAll(command);
+    Process process = Commands.start(Map.of(), line(arguments));
+    spawned.add(process);
+    return process;
+  }
+
+  /** Starts a server in a host: a session of its own, no terminal, no pipes. */
+  Daemon daemon(String host, String... command) {
+    List<String> words = new ArrayList<>(List.of("exec", host, "sh", "-c"));
+    words.add("setsid \"$@\" </dev/null >/dev/null 2>&1 & echo $!");
+    words.add("sh");
+    words.addAll(Arrays.asList(command));
+    int pid = Integer.parseInt(script(Map.of(), words).orFail().out().strip());
+    Daemon daemon = new Daemon(this, host, pid);
+    daemons.add(daemon);
+    return daemon;
+  }
+
+  /** Starts one of the Python servers of src/test/workloads. */
+  Daemon python(String host, String script, Object... arguments) {
+    return daemon(host, Workload.python(script, arguments).toArray(String[]::new));
+  }
+
+  /** Returns once a port listens in a host. */
+  void awaitListening(String host, int port) {
+    String wanted = ":%04X ".formatted(port);
+    Await.until(
+        Duration.ofSeconds(20),
+        () -> "port " + port + " listens on " + host,
+        () ->
+            Stream.of("tcp", "tcp6")
+                .flatMap(
+                    table -> Proc.read(Path.of("/proc", "" + init(host), "net", table)).lines())
+                .anyMatch(line -> line.contains(wanted) && line.matches(".*:0000 0A .*")));
+  }
+
+  /** Every process of a host. */
+  List<Proc> processes(String host) {
+    return Proc.in(cgroup(host));
+  }
+
+  /** What migrations left in any host, one line each; the tests' own daemons do not count. */
+  List<String> leftovers() {
+    List<String> left = new ArrayList<>();
+    for (String host : hosts) {
+      before.get(host).compare(Traces.of(this, host)).forEach(line -> left.add(host + ": " + line));
+      int init = init(host);
+      String agent = Proc.read(state.resolve(host + ".agent")).strip();
+      for (Proc process : processes(host)) {
+        boolean own = daemons.stream().anyMatch(daemon -> daemon.owns(host, process));
+        if (process.pid() != init && !agent.equals("" + process.pid()) && !own) {
+          left.add(host + ": process " + process);
+        }
+      }
+    }
+    return left;
+  }
+
+  /** Ends what the test started in the hosts, wherever it runs by now. */
+  void endWorkloads() {
+    spawned.forEach(Process::destroy);
+    spawned.clear();
+    for (Daemon daemon : daemons) {
+      daemon.kill();
+    }
+    daemons.clear();
+  }
+
+  @Override
+  public void close() {
+    spawned.forEach(Process::destroy);
+    verb("down");
+    try (Stream<Path> files = Files.walk(work)) {
+      files.sorted(java.util.Comparator.reverseOrder()).forEach(path -> path.toFile().delete());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** What the machine still shows of this test bed, one line each. */
+  List<String> remains() {
+    List<String> left = new ArrayList<>();
+    for (Path path : List.of(state, cgroup, work)) {
+      if (Files.exists(path)) {
+        left.add(path.toString());
+      }
+    }
+    Proc.read(Path.of("/proc/self/mountinfo"))
+        .lines()
+        .filter(line -> line.contains(name))
+        .forEach(left::add);
+    return left;
+  }
+
+  private Commands.Result verb(String... arguments) {
+    return script(Map.of(), List.of(arguments)).orFail();
+  }
+
+  private Commands.Result script(Map<String, String> environment, List<String> arguments) {
+    return Commands.run(environment, line(arguments));
+  }
+
+  private List<String> line(List<String> arguments) {
+    List<String> line = new ArrayList<>(List.of(SCRIPT.toString(), "--name", name));
+    line.addAll(arguments);
+    return line;
+  }
+
+  private static Path cgroupRoot() {
+    return Proc.read(Path.of("/proc/mounts"))
+        .lines()
+        .map(line -> line.split(" ", -1))
+        .filter(mount -> mount[2].equals("cgroup2"))
+        .map(mount -> Path.of(mount[1]))
+        .findFirst()
+        .orElse(Path.of("/run/exile-testbed/cgroup2"));
+  }
+
+  private static Path root() {
+    Path path = Path.of("").toAbsolutePath();
+    while (!Files.exists(path.resolve("scripts/testbed"))) {
+      path = path.getParent();
+      if (path == null) {
+        throw new IllegalStateException(
+            "scripts/testbed is not above " + Path.of("").toAbsolutePath());
+      }
+    }
+    return path;
+  }
+}

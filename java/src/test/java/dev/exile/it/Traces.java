@@ -1,0 +1,57 @@
+package dev.exile.it;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** What a migration could leave in a host, besides processes. */
+record Traces(List<String> cgroups, List<String> mounts, List<String> rules, List<String> images) {
+
+  static Traces of(Testbed bed, String host) {
+    String init = Integer.toString(bed.init(host));
+    return new Traces(
+        Proc.groups(bed.cgroup(host)).stream()
+            .map(path -> path.getFileName().toString())
+            .filter(name -> name.startsWith("exile-"))
+            .toList(),
+        Proc.read(Path.of("/proc", init, "mountinfo"))
+            .lines()
+            .map(line -> line.split(" ", -1)[4])
+            .toList(),
+        bed.exec(host, "sh", "-c", "ip rule; ip -6 rule").out().lines().toList(),
+        images(bed.run(host).resolve("exile")));
+  }
+
+  /** Every trace that was not there before. */
+  List<String> compare(Traces now) {
+    List<String> found = new ArrayList<>();
+    added(cgroups, now.cgroups, "cgroup ", found);
+    added(mounts, now.mounts, "mount ", found);
+    added(rules, now.rules, "routing rule ", found);
+    added(images, now.images, "file ", found);
+    return found;
+  }
+
+  private static void added(List<String> old, List<String> now, String what, List<String> found) {
+    List<String> extra = new ArrayList<>(now);
+    old.forEach(extra::remove);
+    extra.forEach(line -> found.add(what + line));
+  }
+
+  private static List<String> images(Path run) {
+    if (!Files.isDirectory(run)) {
+      return List.of();
+    }
+    try (Stream<Path> files = Files.walk(run)) {
+      return files.map(Path::toString).filter(path -> path.endsWith(".img")).toList();
+    } catch (UncheckedIOException changing) {
+      return List.of(changing.getMessage());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}
