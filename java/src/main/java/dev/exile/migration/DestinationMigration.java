@@ -145,7 +145,8 @@ public final class DestinationMigration {
       synchronized (this) {
         lifecycle.enter(
             DestinationState.RESTORED,
-            "%d processes, %d connections".formatted(members.size(), request.getSocketsCount()));
+            "%d processes, %d connections"
+                .formatted(request.getPidsCount(), request.getSocketsCount()));
         homeHeardNanos = System.nanoTime();
       }
       Directories.delete(site.images(facts.id));

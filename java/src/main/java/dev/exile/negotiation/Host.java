@@ -1,7 +1,10 @@
 package dev.exile.negotiation;
 
+import java.io.FileInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -102,8 +105,9 @@ public final class Host {
   }
 
   static String read(String path) {
-    try {
-      return Files.readString(Path.of(path));
+    // Not Files.readString: it reads a single byte first, and a numeric sysctl gives nothing more.
+    try (InputStream in = new FileInputStream(path)) {
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
     } catch (IOException e) {
       throw new UncheckedIOException("cannot read " + path, e);
     }
