@@ -1,0 +1,173 @@
+package dev.exile.sockets;
+
+import io.netty.bootstrap.ServerBootstrap;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelFuture;
+import io.netty.channel.ChannelInitializer;
+import io.netty.channel.EventLoopGroup;
+import io.netty.channel.epoll.EpollServerSocketChannel;
+import io.netty.channel.epoll.EpollSocketChannel;
+import io.netty.channel.group.ChannelGroup;
+import io.netty.channel.group.DefaultChannelGroup;
+import io.netty.handler.codec.http2.Http2Exception;
+import io.netty.handler.codec.http2.Http2StreamChannel;
+import io.netty.handler.ssl.SslContext;
+import io.netty.util.concurrent.GlobalEventExecutor;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicLong;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The destination's side of all carriers: accepts their connections and hands each stream to the
+ * migration that it names. A stream for a migration that is not registered, or from another peer
+ * than the registered one, is refused and logged.
+ */
+public final class CarrierServer implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(CarrierServer.class);
+
+  private final Map<String, Registration> migrations = new ConcurrentHashMap<>();
+  private final ChannelGroup connections = new DefaultChannelGroup(GlobalEventExecutor.INSTANCE);
+  private final ExecutorService disk =
+      Executors.newSingleThreadExecutor(
+          task -> {
+            Thread thread = new Thread(task, "exile-image-writer");
+            thread.setDaemon(true);
+            return thread;
+          });
+  private final Channel listener;
+
+  /**
+   * What a migration accepts.
+   *
+   * @param peerName whose streams
+   * @param imageDirectory where files go
+   * @param relay takes the sockets
+   * @param bytesLeft how many bytes of files may still be announced
+   */
+  record Registration(
+      String peerName, Path imageDirectory, DestinationRelay relay, AtomicLong bytesLeft) {
+    /** Sets bytes aside, if there are as many. */
+    boolean reserve(long bytes) {
+      if (bytes < 0 || bytesLeft.addAndGet(-bytes) < 0) {
+        bytesLeft.addAndGet(Math.max(0, bytes));
+        return false;
+      }
+      return true;
+    }
+  }
+
+  /**
+   * Listens.
+   *
+   * @param bind the agent's address; port 0 for any
+   * @param tls a server context with our certificate, client authentication required, ALPN "h2"
+   * @param group event loops with epoll; each carrier connection takes one
+   * @throws IOException if the address cannot be bound
+   */
+  public CarrierServer(InetSocketAddress bind, SslContext tls, EventLoopGroup group)
+      throws IOException {
+    ChannelFuture bound =
+        new ServerBootstrap()
+            .group(group)
+            .channel(EpollServerSocketChannel.class)
+            .childHandler(new Initializer(tls))
+            .bind(bind)
+            .awaitUninterruptibly();
+    if (!bound.isSuccess()) {
+      disk.shutdown();
+      throw new IOException(
+          "cannot listen for carriers on " + bind + ": " + bound.cause().getMessage(),
+          bound.cause());
+    }
+    listener = bound.channel();
+  }
+
+  /** Where it listens. */
+  public InetSocketAddress address() {
+    return (InetSocketAddress) listener.localAddress();
+  }
+
+  /**
+   * Admits a migration.
+   *
+   * @param migration its id: letters, digits, dot, dash and underscore
+   * @param peerName the name in home's certificate
+   * @param imageDirectory an existing directory for the files that home sends
+   * @param relay takes home's sockets
+   * @param maxBytes how many bytes of files may come in all
+   */
+  public void register(
+      String migration,
+      String peerName,
+      Path imageDirectory,
+      DestinationRelay relay,
+      long maxBytes) {
+    Registration entry =
+        new Registration(peerName, imageDirectory, relay, new AtomicLong(maxBytes));
+    if (migrations.putIfAbsent(migration, entry) != null) {
+      throw new IllegalStateException("migration " + migration + " is already registered");
+    }
+  }
+
+  /** Ends the admission of further streams; those that run go on. */
+  public void unregister(String migration) {
+    migrations.remove(migration);
+  }
+
+  /**
+   * Closes all carrier connections and stops listening. Relays are not closed: they have owners.
+   */
+  @Override
+  public void close() {
+    listener.close().awaitUninterruptibly();
+    connections.close().awaitUninterruptibly();
+    disk.shutdown();
+  }
+
+  /** Sets up a connection from a home. */
+  private final class Initializer extends ChannelInitializer<EpollSocketChannel> {
+    private final SslContext tls;
+
+    Initializer(SslContext tls) {
+      this.tls = tls;
+    }
+
+    @Override
+    protected void initChannel(EpollSocketChannel channel) {
+      CarrierTransport.configure(channel);
+      channel.pipeline().addLast(tls.newHandler(channel.alloc()), new Handshake(new Admission()));
+    }
+  }
+
+  /** A home that has shown who it is. */
+  private final class Admission implements Handshake.Next {
+    @Override
+    public void authenticated(Channel channel, String peerName) throws Http2Exception {
+      connections.add(channel);
+      log.info("carrier connection from {} at {}", peerName, channel.remoteAddress());
+      CarrierTransport.addHttp2(
+          channel,
+          true,
+          new ChannelInitializer<Http2StreamChannel>() {
+            @Override
+            protected void initChannel(Http2StreamChannel stream) {
+              CarrierTransport.configureStream(stream);
+              stream.pipeline().addLast(new RequestRouter(stream, peerName, migrations::get, disk));
+            }
+          });
+      channel.pipeline().addLast(new CarrierErrors());
+    }
+
+    @Override
+    public void refused(Throwable cause) {
+      // Logged by the handshake; there is nothing to undo.
+    }
+  }
+}

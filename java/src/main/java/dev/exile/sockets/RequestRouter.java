@@ -1,0 +1,127 @@
+package dev.exile.sockets;
+
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.handler.codec.http2.DefaultHttp2HeadersFrame;
+import io.netty.handler.codec.http2.Http2Exception;
+import io.netty.handler.codec.http2.Http2Headers;
+import io.netty.handler.codec.http2.Http2HeadersFrame;
+import io.netty.handler.codec.http2.Http2StreamChannel;
+import io.netty.util.ReferenceCountUtil;
+import java.util.concurrent.Executor;
+import java.util.function.Function;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Reads the request of an arriving stream, refuses it or puts the right handler in its own place.
+ */
+// A write or close that fails closes its channel, and that is handled where the channel ends.
+@SuppressWarnings("FutureReturnValueIgnored")
+final class RequestRouter extends ChannelInboundHandlerAdapter {
+  private static final Logger log = LoggerFactory.getLogger(RequestRouter.class);
+
+  private final Http2StreamChannel stream;
+  private final String peerName;
+  private final Function<String, CarrierServer.Registration> migrations;
+  private final Executor disk;
+
+  RequestRouter(
+      Http2StreamChannel stream,
+      String peerName,
+      Function<String, CarrierServer.Registration> migrations,
+      Executor disk) {
+    this.stream = stream;
+    this.peerName = peerName;
+    this.migrations = migrations;
+    this.disk = disk;
+  }
+
+  @Override
+  public void channelRead(ChannelHandlerContext ctx, Object message) throws Exception {
+    if (!(message instanceof Http2HeadersFrame frame)) {
+      // Data of a refused stream that was on its way.
+      ReferenceCountUtil.release(message);
+      return;
+    }
+    CarrierProtocol.Target target = CarrierProtocol.Target.of(frame.headers()).orElse(null);
+    CarrierServer.Registration migration =
+        target == null ? null : migrations.apply(target.migration());
+    if (target == null) {
+      refuse(400, "bad request " + frame.headers().method() + " " + frame.headers().path());
+    } else if (migration == null) {
+      refuse(404, "no such migration: " + target.migration());
+    } else if (!migration.peerName().equals(peerName)) {
+      refuse(403, "migration " + target.migration() + " is not " + peerName + "'s");
+    } else if (target.kind() == CarrierProtocol.Kind.IMAGE) {
+      image(ctx, target, migration, frame);
+    } else {
+      socket(ctx, target, migration, frame.headers());
+    }
+  }
+
+  private void image(
+      ChannelHandlerContext ctx,
+      CarrierProtocol.Target target,
+      CarrierServer.Registration migration,
+      Http2HeadersFrame frame)
+      throws Http2Exception {
+    long size = frame.headers().getLong("content-length", -1);
+    if (!target.isImageName()) {
+      refuse(400, "bad image name " + target.name());
+    } else if (size < 0 || frame.isEndStream()) {
+      refuse(400, "image " + target.name() + " has no size or no content");
+    } else if (!migration.reserve(size)) {
+      refuse(413, size + " bytes of " + target.name() + " exceed what this migration may send");
+    } else {
+      CarrierTransport.enlargeWindow(stream, Tuning.IMAGE_WINDOW);
+      ctx.pipeline()
+          .replace(
+              this,
+              null,
+              new ImageReceiver(
+                  stream, migration.imageDirectory().resolve(target.name()), size, disk));
+    }
+  }
+
+  private void socket(
+      ChannelHandlerContext ctx,
+      CarrierProtocol.Target target,
+      CarrierServer.Registration migration,
+      Http2Headers headers) {
+    Integer key = target.key().orElse(null);
+    if (key == null) {
+      refuse(400, "bad socket key " + target.name());
+      return;
+    }
+    DestinationRelay relay = migration.relay();
+    if (relay == null) {
+      refuse(409, "migration " + target.migration() + " relays no sockets");
+      return;
+    }
+    Splice splice = relay.newSplice(stream, target.toString());
+    ctx.pipeline().replace(this, null, new SpliceStreamHandler(splice));
+    stream.writeAndFlush(new DefaultHttp2HeadersFrame(CarrierProtocol.Answer.OK.headers()));
+    if (target.kind() == CarrierProtocol.Kind.RELAY) {
+      relay.relay(key, splice);
+    } else {
+      log.debug("{} from {}", target, headers.get(CarrierProtocol.REMOTE_ADDRESS));
+      relay.accept(key, splice);
+    }
+  }
+
+  private void refuse(int status, String reason) {
+    log.warn("stream from {} refused: {}", peerName, reason);
+    stream
+        .writeAndFlush(
+            new DefaultHttp2HeadersFrame(
+                new CarrierProtocol.Answer(status, reason).headers(), true))
+        .addListener(future -> stream.close());
+  }
+
+  @Override
+  public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
+    log.warn("stream from {} failed: {}", peerName, cause.toString());
+    ctx.close();
+  }
+}
