@@ -134,7 +134,7 @@ public final class HomeMigration {
     enter(HomeState.PREPARING, "accepted by " + peer.host());
     Directories.create(site.images(facts.id));
     Directories.create(site.log(facts.id, "dump").getParent());
-    sockets = new HomeSockets(facts.id, peer);
+    sockets = HomeSockets.open(facts, peer);
     frozen = FrozenTree.prepare(site, facts, tree);
     site.journal().save(facts); // the cgroup and the origins, before anything stands still
     algorithm.whileRunning(journey());
@@ -284,7 +284,9 @@ public final class HomeMigration {
       }
       lifecycle.enter(HomeState.ENDED, "ended at " + peer.host() + WaitStatus.describe(waitStatus));
     }
-    sockets.end();
+    if (sockets != null) {
+      sockets.end();
+    }
     FrozenTree.endBody(facts);
   }
 
@@ -321,8 +323,12 @@ public final class HomeMigration {
     } catch (IOException e) {
       LOG.error("{}: cannot give process {} back its freedom", facts.id, facts.pid, e);
     }
-    if (sockets != null) {
-      sockets.abandon();
+    try {
+      if (sockets != null) {
+        sockets.abandon();
+      }
+    } catch (IOException e) {
+      LOG.error("{}: cannot let go of its sockets", facts.id, e);
     }
     try {
       Directories.delete(site.images(facts.id));
@@ -360,12 +366,7 @@ public final class HomeMigration {
   }
 
   private void resume() {
-    try {
-      sockets = new HomeSockets(facts.id, peer);
-      sockets.retake(FrozenTree.bodies(facts));
-    } catch (IOException e) {
-      LOG.error("{}: cannot take home's sockets again: {}", facts.id, e.getMessage());
-    }
+    sockets = HomeSockets.ofBodies(facts, peer);
     if (lifecycle.state() == HomeState.FORWARDING) {
       forward();
     } else {
