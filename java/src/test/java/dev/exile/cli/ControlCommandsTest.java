@@ -148,7 +148,7 @@ class ControlCommandsTest {
 
     assertTrue(cli.err().contains("in doubt: b does not answer since COMMIT\n"), cli.err());
     assertTrue(cli.err().contains("exile show m1"), cli.err());
-    assertTrue(cli.err().contains("exile cancel m1"), cli.err());
+    assertTrue(cli.err().contains("b is lost for good: PID 123 stays held at a"), cli.err());
     assertEquals(ExitCode.IN_DOUBT, cli.exitCode());
   }
 
