@@ -28,7 +28,7 @@ import java.time.Duration;
  * <pre>
  *   destination KEYS HOST:PORT TARGET          takes carriers at HOST:PORT, connects to TARGET
  *   home        KEYS HOST:PORT CARRIER         listens at HOST:PORT, relays over CARRIER
- *   send        KEYS FILE CARRIER              sends FILE three times, prints MB/s
+ *   send        KEYS FILE CARRIER              sends FILE several times, prints MB/s
  * </pre>
  *
  * KEYS is a directory with ca.pem, NAME.pem and NAME.key for the names home and destination.
@@ -78,7 +78,7 @@ public final class RelayEnds {
   private static void send(Path keys, Path file, InetSocketAddress carrierAddress)
       throws Exception {
     try (Carrier carrier = connect(keys, carrierAddress)) {
-      for (int i = 0; i < 5; i++) {
+      for (int i = 0; i < Integer.getInteger("files", 8); i++) {
         long begin = System.nanoTime();
         long bytes = carrier.sendFile(MIGRATION, "file-" + i, file, sent -> {}).get();
         double seconds = (System.nanoTime() - begin) / 1e9;

@@ -6,6 +6,8 @@ import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -16,9 +18,9 @@ import java.util.Map;
  * Client and server of {@code scripts/bench relay}: both ends of a path in one process, on blocking
  * channels.
  *
- * <p>{@code RelayLoad SINK ROUNDS SECONDS NAME=HOST:PORT...}: the server listens at SINK, to which
- * every named path leads. Each round measures all paths one after the other; the first round warms
- * up and does not count. Prints a table of medians and their ratios to the last path.
+ * <p>{@code RelayLoad SINK ROUNDS SECONDS NAME=HOST:PORT[@PID,PID]...}: the server listens at SINK,
+ * to which every named path leads. Each round measures all paths one after the other; the first
+ * round warms up and does not count. Prints a table of medians and their ratios to the last path.
  */
 public final class RelayLoad {
   private static final int CHUNK = 256 << 10;
@@ -27,6 +29,7 @@ public final class RelayLoad {
 
   private final ServerSocketChannel server;
   private final double seconds;
+  private double moved;
   private final Map<String, List<double[]>> results = new LinkedHashMap<>();
 
   private RelayLoad(InetSocketAddress sink, double seconds) throws IOException {
@@ -42,7 +45,9 @@ public final class RelayLoad {
     for (int round = 0; round <= rounds; round++) {
       for (String path : paths) {
         String[] parts = path.split("=", 2);
-        double[] result = load.measure(address(parts[1]));
+        String[] where = parts[1].split("@", 2);
+        double[] result =
+            load.measure(address(where[0]), where.length == 1 ? List.of() : pids(where[1]));
         if (round > 0) {
           load.results.computeIfAbsent(parts[0], unused -> new ArrayList<>()).add(result);
         }
@@ -53,10 +58,12 @@ public final class RelayLoad {
     System.exit(0);
   }
 
-  /** MB/s up, MB/s down, microseconds p50, p99. */
-  private double[] measure(InetSocketAddress path) throws Exception {
+  /** MB/s up, MB/s down, microseconds p50, p99, CPU seconds per GB of the path's processes. */
+  private double[] measure(InetSocketAddress path, List<String> pids) throws Exception {
     double up;
     double down;
+    moved = 0;
+    double cpu = -cpuSeconds(pids);
     try (SocketChannel client = SocketChannel.open(path);
         SocketChannel process = server.accept()) {
       up = throughput(client, process);
@@ -65,11 +72,27 @@ public final class RelayLoad {
         SocketChannel process = server.accept()) {
       down = throughput(process, client);
     }
+    cpu += cpuSeconds(pids);
     try (SocketChannel client = SocketChannel.open(path);
         SocketChannel process = server.accept()) {
       double[] latency = pingPong(client, process);
-      return new double[] {up, down, latency[0], latency[1]};
+      return new double[] {up, down, latency[0], latency[1], cpu / (moved / 1e9)};
     }
+  }
+
+  private static List<String> pids(String text) {
+    return List.of(text.split(",", -1));
+  }
+
+  /** User and system time of processes so far; clock ticks are 1/100 s on every Linux of today. */
+  private static double cpuSeconds(List<String> pids) throws IOException {
+    double ticks = 0;
+    for (String pid : pids) {
+      String stat = Files.readString(Path.of("/proc", pid, "stat"));
+      String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
+      ticks += Double.parseDouble(fields[11]) + Double.parseDouble(fields[12]);
+    }
+    return ticks / 100;
   }
 
   private double throughput(SocketChannel from, SocketChannel to) throws Exception {
@@ -95,6 +118,7 @@ public final class RelayLoad {
     }
     double elapsed = (System.nanoTime() - begin) / NANOS;
     sender.join();
+    moved += bytes;
     return bytes / elapsed / 1e6;
   }
 
@@ -136,13 +160,13 @@ public final class RelayLoad {
     String last = new ArrayList<>(results.keySet()).get(results.size() - 1);
     double[] base = medians(last);
     System.out.printf(
-        "%-22s %12s %12s %10s %10s %9s %9s%n",
-        "path", "up MB/s", "down MB/s", "p50 us", "p99 us", "up x", "down x");
+        "%-22s %10s %10s %10s %10s %8s %8s %10s%n",
+        "path", "up MB/s", "down MB/s", "p50 us", "p99 us", "up x", "down x", "cpu s/GB");
     for (String name : results.keySet()) {
       double[] m = medians(name);
       System.out.printf(
-          "%-22s %12.0f %12.0f %10.1f %10.1f %9.2f %9.2f%n",
-          name, m[0], m[1], m[2], m[3], base[0] / m[0], base[1] / m[1]);
+          "%-22s %10.0f %10.0f %10.1f %10.1f %8.2f %8.2f %10.2f%n",
+          name, m[0], m[1], m[2], m[3], base[0] / m[0], base[1] / m[1], m[4]);
     }
     System.out.printf(
         "medians; up: client to process; x: %s divided by the path of that line%n", last);
@@ -150,7 +174,7 @@ public final class RelayLoad {
 
   private double[] medians(String name) {
     List<double[]> rounds = results.get(name);
-    double[] medians = new double[4];
+    double[] medians = new double[5];
     for (int column = 0; column < medians.length; column++) {
       int which = column;
       double[] sorted = rounds.stream().mapToDouble(row -> row[which]).sorted().toArray();

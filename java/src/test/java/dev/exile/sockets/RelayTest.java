@@ -247,6 +247,17 @@ class RelayTest {
   }
 
   @Test
+  void anEndWithoutBytesWaitsForTheProcesssSocketToo() throws Exception {
+    RelayFixture.Relayed existing = fixture.existing(1);
+    existing.client().shutdownOutput();
+    fixture.home.start();
+    Thread.sleep(100);
+    try (RelayFixture.Relayed relayed = fixture.restored(1, existing)) {
+      assertEquals("", readAll(relayed.process()));
+    }
+  }
+
+  @Test
   void connectionsInTheBacklogAreServedAfterTheStartAndNewOnesToo() throws Exception {
     try (ServerSocketChannel process = ServerSocketChannel.open()) {
       process.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 1024);
