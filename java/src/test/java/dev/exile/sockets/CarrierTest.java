@@ -118,8 +118,7 @@ class CarrierTest {
   }
 
   @Test
-  void aFullDiskIsToldAndLeavesNothing() throws Exception {
-    // A directory that is gone fails in the same place as a full disk, and needs no mount.
+  void aDirectoryThatCannotBeWrittenIsTold() throws Exception {
     Path gone = Files.createDirectory(directory.resolve("gone"));
     fixture.server.register("disk", "a", gone, fixture.destination, 1 << 30);
     Files.delete(gone);
