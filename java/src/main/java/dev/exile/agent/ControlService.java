@@ -23,6 +23,7 @@ import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -33,6 +34,8 @@ import org.slf4j.LoggerFactory;
 /** What the command line asks of the agent. */
 final class ControlService extends ControlGrpc.ControlImplBase {
   private static final Logger LOG = LoggerFactory.getLogger(ControlService.class);
+
+  private static final Duration ROLLBACK_PATIENCE = Duration.ofSeconds(30);
 
   private final AgentConfig config;
   private final Migrations migrations;
@@ -178,13 +181,23 @@ final class ControlService extends ControlGrpc.ControlImplBase {
           boolean cancelled = migration != null && migration.cancel("cancelled by the operator");
           return CancelReply.newBuilder()
               .setCancelled(cancelled)
-              .setMessage(
-                  cancelled
-                      ? "migration %s is rolled back; process %d runs on at %s"
-                          .formatted(facts.id, facts.pid, facts.from)
-                      : tooLate(facts))
+              .setMessage(cancelled ? outcome(migration) : tooLate(facts))
               .build();
         });
+  }
+
+  /** What became of a migration that has just been cancelled. */
+  private static String outcome(HomeMigration migration) {
+    Facts facts = migration.facts();
+    try {
+      if (migration.awaitSettled(ROLLBACK_PATIENCE)) {
+        return "migration %s is rolled back; process %d runs on at %s"
+            .formatted(facts.id, facts.pid, facts.from);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    return "migration %s is being rolled back; see exile show %s".formatted(facts.id, facts.id);
   }
 
   private static String tooLate(Facts facts) {

@@ -24,6 +24,7 @@ public record Criu(Path executable, String version) {
   public static final long GHOST_LIMIT = 64L << 20;
 
   private static final Pattern VERSION_LINE = Pattern.compile("Version:\\s*(\\S+)");
+
   /** Logged as an error wherever CRIU lacks CAP_SYS_RESOURCE, and without consequence. */
   private static final String HARMLESS = "rlimit: Can't setup RLIMIT_NOFILE for self";
 
