@@ -34,8 +34,10 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
@@ -52,6 +54,7 @@ public final class Agent implements AutoCloseable {
   private final FileChannel lockFile;
   private final EventLoopGroup loops;
   private final Map<String, GrpcPeer> peers = new HashMap<>();
+  private final GrpcPeer self;
   private final CarrierServer carriers;
   private final CellServer cells;
   private final Migrations migrations;
@@ -70,11 +73,14 @@ public final class Agent implements AutoCloseable {
       String name = peer.getKey();
       peers.put(name, new GrpcPeer(name, peer.getValue(), identity.client(name), loops));
     }
+    self = new GrpcPeer(config.name(), config.self(), identity.client(config.name()), loops);
     Site site = site(criu.criu());
-    SslContext tls = identity.server(config.peers().keySet());
+    Set<String> known = new HashSet<>(config.peers().keySet());
+    known.add(config.name()); // for the rehearsal
+    SslContext tls = identity.server(known);
     carriers = new CarrierServer(config.self().carrier(), tls, loops);
-    Function<String, Optional<PeerLink>> known = name -> Optional.ofNullable(peers.get(name));
-    migrations = new Migrations(site, carriers, id -> relay(id, loops), known);
+    Function<String, Optional<PeerLink>> peerOf = name -> Optional.ofNullable(peers.get(name));
+    migrations = new Migrations(site, carriers, id -> relay(id, loops), peerOf);
     cells = new CellServer(site.cellSocket(), migrations::cellSays);
     peerServer =
         NettyServerBuilder.forAddress(config.self().control())
@@ -86,9 +92,9 @@ public final class Agent implements AutoCloseable {
             .permitKeepAliveWithoutCalls(true)
             .maxInboundMessageSize(LARGEST_MESSAGE)
             .intercept(PeerService.callerInterceptor())
-            .addService(new PeerService(migrations, known, criu))
+            .addService(new PeerService(migrations, peerOf, criu))
             .build();
-    controlServer = controlServer(new ControlService(config, migrations, known, criu));
+    controlServer = controlServer(new ControlService(config, migrations, peerOf, criu));
     LOG.info(
         "{}: kernel {}, CRIU {}, images in {}",
         config.name(),
@@ -176,10 +182,21 @@ public final class Agent implements AutoCloseable {
 
   private void start() throws IOException {
     peerServer.start();
+    rehearse();
     migrations.start();
     controlServer.start();
     Files.setPosixFilePermissions(config.socket(), PosixFilePermissions.fromString("rw-------"));
     LOG.info("{} listens at {}", config.name(), config.self());
+  }
+
+  private void rehearse() throws IOException {
+    try {
+      self.ask("rehearsal", STOP_PATIENCE);
+      Rehearsal.run(carriers, self::carrier, config.name(), config.images(), loops);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("interrupted while rehearsing", e);
+    }
   }
 
   @Override
@@ -193,6 +210,7 @@ public final class Agent implements AutoCloseable {
       cells.close();
       carriers.close();
       peers.values().forEach(GrpcPeer::close);
+      self.close();
       Files.deleteIfExists(config.socket());
       lockFile.close();
     } catch (InterruptedException e) {

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -18,8 +19,11 @@ final class AgentConfigReader {
       List.of("name", "address", "port", "keys", "run", "peers", "criu", "images");
 
   private final Path file;
-  private final List<String> problems = new ArrayList<>();
+  private final List<Problem> problems = new ArrayList<>();
   private final Map<String, YamlFile.Entry> entries = new LinkedHashMap<>();
+
+  /** Line 0 stands for what is missing. */
+  private record Problem(int line, String text) {}
 
   private AgentConfigReader(Path file) {
     this.file = file;
@@ -30,7 +34,11 @@ final class AgentConfigReader {
     reader.collect(YamlFile.read(file));
     AgentConfig config = reader.config();
     if (!reader.problems.isEmpty()) {
-      throw new ConfigException(reader.problems);
+      throw new ConfigException(
+          reader.problems.stream()
+              .sorted(Comparator.comparingInt(Problem::line))
+              .map(Problem::text)
+              .toList());
     }
     return config;
   }
@@ -141,7 +149,8 @@ final class AgentConfigReader {
   private <T> T required(String key, String meaning, Function<String, T> parser) {
     YamlFile.Entry entry = entries.get(key);
     if (entry == null) {
-      problems.add(file + ": key '" + key + "' is missing: add " + key + ": " + meaning);
+      String text = file + ": key '" + key + "' is missing: add " + key + ": " + meaning;
+      problems.add(new Problem(0, text));
       return null;
     }
     return parse(entry, e -> parser.apply(e.requireValue()));
@@ -165,6 +174,7 @@ final class AgentConfigReader {
   }
 
   private void problem(YamlFile.Entry entry, String what) {
-    problems.add(file + ":" + entry.line() + ": " + entry.key() + ": " + what);
+    String text = file + ":" + entry.line() + ": " + entry.key() + ": " + what;
+    problems.add(new Problem(entry.line(), text));
   }
 }

@@ -12,7 +12,7 @@ public final class ConfigException extends Exception {
     this.problems = List.copyOf(problems);
   }
 
-  /** Every problem, in the order of the file. */
+  /** Every problem, missing keys first, then in the order of the file. */
   public List<String> problems() {
     return problems;
   }

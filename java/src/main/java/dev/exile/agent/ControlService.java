@@ -23,6 +23,7 @@ import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -33,6 +34,8 @@ import org.slf4j.LoggerFactory;
 /** What the command line asks of the agent. */
 final class ControlService extends ControlGrpc.ControlImplBase {
   private static final Logger LOG = LoggerFactory.getLogger(ControlService.class);
+
+  private static final Duration ROLLBACK_PATIENCE = Duration.ofSeconds(30);
 
   private final AgentConfig config;
   private final Migrations migrations;
@@ -64,13 +67,17 @@ final class ControlService extends ControlGrpc.ControlImplBase {
     } catch (StatusRuntimeException e) {
       observer.onError(e);
     } catch (RefusedException e) {
-      observer.onError(Targets.fault(Status.FAILED_PRECONDITION, e.getMessage()));
+      observer.onError(fault(Status.FAILED_PRECONDITION, e.getMessage()));
     } catch (IOException e) {
-      observer.onError(Targets.fault(Status.UNAVAILABLE, e.getMessage()));
+      observer.onError(fault(Status.UNAVAILABLE, e.getMessage()));
     } catch (RuntimeException e) {
       LOG.error("a request failed", e);
-      observer.onError(Targets.fault(Status.INTERNAL, e.toString()));
+      observer.onError(fault(Status.INTERNAL, e.toString()));
     }
+  }
+
+  private static StatusRuntimeException fault(Status status, String line) {
+    return status.withDescription(line).asRuntimeException();
   }
 
   @Override
@@ -78,33 +85,35 @@ final class ControlService extends ControlGrpc.ControlImplBase {
     answer(
         observer,
         () -> {
-          PeerLink peer = destination(request.getTo());
-          ProcessTree tree = Targets.find(request.getTarget());
-          List<Refusal> refusals = refusals(tree, request, peer);
-          return CheckReply.newBuilder()
+          Algorithm algorithm = algorithm(request.getAlgorithm());
+          CheckReply.Builder reply =
+              CheckReply.newBuilder().setFrom(config.name()).setTo(request.getTo());
+          List<Refusal> refusals = new ArrayList<>();
+          try {
+            ProcessTree tree = Targets.find(request.getTarget());
+            reply.setPid(tree.root().pid()).setCommand(tree.root().command());
+            refusals.addAll(refusals(tree, algorithm, destination(request.getTo())));
+          } catch (RefusedException e) {
+            refusals.addAll(e.refusals());
+          }
+          return reply
               .setAccepted(refusals.isEmpty())
-              .setPid(tree.root().pid())
-              .setCommand(tree.root().command())
-              .setFrom(config.name())
-              .setTo(peer.host())
               .addAllRefusals(Reports.refusals(refusals))
               .build();
         });
   }
 
-  private List<Refusal> refusals(ProcessTree tree, MigrateRequest request, PeerLink peer)
+  private List<Refusal> refusals(ProcessTree tree, Algorithm algorithm, PeerLink peer)
       throws IOException {
-    Algorithm algorithm = algorithm(request.getAlgorithm());
+    Optional<Refusal> unfit = criu.refusal();
+    if (unfit.isPresent()) {
+      return List.of(unfit.get());
+    }
     List<Refusal> refusals = new ArrayList<>();
     try {
       migrations.refuseIfTaken(tree);
     } catch (RefusedException e) {
       refusals.addAll(e.refusals());
-    }
-    Optional<Refusal> unfit = criu.refusal();
-    if (unfit.isPresent()) {
-      refusals.add(unfit.get());
-      return refusals;
     }
     refusals.addAll(migrations.check(tree, algorithm, peer));
     return refusals;
@@ -131,33 +140,34 @@ final class ControlService extends ControlGrpc.ControlImplBase {
       listener.refused(request, config.name(), e);
     } catch (RuntimeException e) {
       LOG.error("a migration could not begin", e);
-      listener.fail(Targets.fault(Status.INTERNAL, e.toString()));
+      listener.fail(fault(Status.INTERNAL, e.toString()));
     }
   }
 
-  private PeerLink destination(String to) {
+  private PeerLink destination(String to) throws RefusedException {
     if (to.equals(config.name())) {
-      throw Targets.fault(
-          Status.INVALID_ARGUMENT, "'" + to + "' is this host itself; name another with --to");
+      throw new RefusedException(
+          List.of(new Refusal("'" + to + "' is this host itself", "name another with --to")));
     }
-    return peers
-        .apply(to)
-        .orElseThrow(
-            () ->
-                Targets.fault(
-                    Status.INVALID_ARGUMENT,
-                    "unknown host '%s'; known are: %s"
-                        .formatted(
-                            to,
-                            String.join(
-                                ", ", config.peers().keySet().stream().sorted().toList()))));
+    Optional<PeerLink> peer = peers.apply(to);
+    if (peer.isEmpty()) {
+      String known = String.join(", ", config.peers().keySet().stream().sorted().toList());
+      throw new RefusedException(
+          List.of(
+              new Refusal(
+                  "no host is called '" + to + "'",
+                  "known are "
+                      + known
+                      + "; others go under 'peers' in the agent's configuration")));
+    }
+    return peer.get();
   }
 
   private static Algorithm algorithm(String name) {
     try {
       return Algorithm.named(name);
     } catch (IllegalArgumentException e) {
-      throw Targets.fault(Status.INVALID_ARGUMENT, e.getMessage());
+      throw fault(Status.INVALID_ARGUMENT, e.getMessage());
     }
   }
 
@@ -171,13 +181,23 @@ final class ControlService extends ControlGrpc.ControlImplBase {
           boolean cancelled = migration != null && migration.cancel("cancelled by the operator");
           return CancelReply.newBuilder()
               .setCancelled(cancelled)
-              .setMessage(
-                  cancelled
-                      ? "migration %s is rolled back; process %d runs on at %s"
-                          .formatted(facts.id, facts.pid, facts.from)
-                      : tooLate(facts))
+              .setMessage(cancelled ? outcome(migration) : tooLate(facts))
               .build();
         });
+  }
+
+  /** What became of a migration that has just been cancelled. */
+  private static String outcome(HomeMigration migration) {
+    Facts facts = migration.facts();
+    try {
+      if (migration.awaitSettled(ROLLBACK_PATIENCE)) {
+        return "migration %s is rolled back; process %d runs on at %s"
+            .formatted(facts.id, facts.pid, facts.from);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    return "migration %s is being rolled back; see exile show %s".formatted(facts.id, facts.id);
   }
 
   private static String tooLate(Facts facts) {
@@ -195,9 +215,7 @@ final class ControlService extends ControlGrpc.ControlImplBase {
     return migrations
         .find(id)
         .orElseThrow(
-            () ->
-                Targets.fault(
-                    Status.NOT_FOUND, "no migration '" + id + "' is known here; see exile ps"));
+            () -> fault(Status.NOT_FOUND, "no migration '" + id + "' is known here; see exile ps"));
   }
 
   @Override

@@ -1,10 +1,10 @@
 package dev.exile.agent;
 
+import dev.exile.migration.RefusedException;
+import dev.exile.negotiation.Refusal;
 import dev.exile.process.Proc;
 import dev.exile.process.ProcessInfo;
 import dev.exile.process.ProcessTree;
-import io.grpc.Status;
-import io.grpc.StatusRuntimeException;
 import java.util.List;
 import java.util.stream.Collectors;
 
@@ -16,45 +16,40 @@ final class Targets {
    * The tree to be moved.
    *
    * @param target a PID, or the name of a command that only one tree has
-   * @throws StatusRuntimeException with the line for the operator where there is none
+   * @throws RefusedException where there is none, or none that may be moved
    */
-  static ProcessTree find(String target) {
+  static ProcessTree find(String target) throws RefusedException {
     int pid = target.matches("\\d{1,9}") ? Integer.parseInt(target) : pidOf(target);
     ProcessTree tree =
-        ProcessTree.of(pid).orElseThrow(() -> fault(Status.NOT_FOUND, "no process " + target));
+        ProcessTree.of(pid)
+            .orElseThrow(() -> refusal("there is no process " + pid, "see ps for what runs here"));
     ProcessInfo root = tree.root();
-    long self = ProcessHandle.current().pid();
-    if (root.pid() == 1) {
-      throw fault(Status.INVALID_ARGUMENT, "process 1 is the init of this host and cannot move");
+    String name = "process %d (%s)".formatted(pid, root.command());
+    int self = (int) ProcessHandle.current().pid();
+    if (pid == 1) {
+      throw refusal(name + " is the init of this host", "name a process that it has started");
     }
     if (root.kernelThread()) {
-      throw fault(
-          Status.INVALID_ARGUMENT,
-          "process %d (%s) is a thread of the kernel and cannot move"
-              .formatted(pid, root.command()));
+      throw refusal(name + " is a thread of the kernel", "name a process of your own");
     }
     if (root.state() == 'Z') {
-      throw fault(Status.FAILED_PRECONDITION, "process " + pid + " has already ended (zombie)");
+      throw refusal(name + " has already ended (zombie)", "its parent has only not waited for it");
     }
-    if (root.pid() == self) {
-      throw fault(
-          Status.INVALID_ARGUMENT, "process " + pid + " is the agent itself and cannot move");
+    if (pid == self) {
+      throw refusal(name + " is the agent itself", "name a process of your own");
     }
-    if (tree.isBelow((int) self)) {
-      throw fault(
-          Status.INVALID_ARGUMENT,
-          "process %d (%s) is a child of the agent and cannot move".formatted(pid, root.command()));
+    if (tree.isBelow(self)) {
+      throw refusal(name + " is a child of the agent", "name a process of your own");
     }
-    if (tree.pids().contains((int) self)) {
-      throw fault(
-          Status.INVALID_ARGUMENT,
-          "process %d (%s) has the agent among its descendants and cannot move"
-              .formatted(pid, root.command()));
+    if (tree.pids().contains(self)) {
+      throw refusal(
+          name + " has the agent among its descendants",
+          "name the part of it that you mean to move");
     }
     return tree;
   }
 
-  private static int pidOf(String name) {
+  private static int pidOf(String name) throws RefusedException {
     List<ProcessInfo> named =
         Proc.all().stream()
             .filter(
@@ -64,18 +59,14 @@ final class Targets {
     // Workers mostly bear their master's name: the tree's root is meant.
     List<ProcessInfo> roots = named.stream().filter(p -> !pids.contains(p.parent())).toList();
     if (roots.isEmpty()) {
-      throw fault(Status.NOT_FOUND, "no process is called '" + name + "'");
+      throw refusal("no process is called '" + name + "'", "see ps -A for the names");
     }
     if (roots.size() > 1) {
-      throw fault(
-          Status.INVALID_ARGUMENT,
-          "%d processes are called '%s': name one by its PID (%s)"
-              .formatted(
-                  roots.size(),
-                  name,
-                  roots.stream()
-                      .map(p -> Integer.toString(p.pid()))
-                      .collect(Collectors.joining(", "))));
+      String choice =
+          roots.stream().map(p -> Integer.toString(p.pid())).collect(Collectors.joining(", "));
+      throw refusal(
+          "%d processes are called '%s'".formatted(roots.size(), name),
+          "name one by its PID: " + choice);
     }
     return roots.get(0).pid();
   }
@@ -85,7 +76,7 @@ final class Targets {
     return name.length() > 15 ? name.substring(0, 15) : name;
   }
 
-  static StatusRuntimeException fault(Status status, String line) {
-    return status.withDescription(line).asRuntimeException();
+  private static RefusedException refusal(String what, String remedy) {
+    return new RefusedException(List.of(new Refusal(what, remedy)));
   }
 }

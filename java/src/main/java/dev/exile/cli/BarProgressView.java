@@ -45,7 +45,6 @@ final class BarProgressView implements ProgressView {
         .setStyle(ProgressBarStyle.ASCII)
         .setUpdateIntervalMillis(UPDATE_MILLIS)
         .hideEta()
-        .showSpeed()
         .build();
   }
 

@@ -55,7 +55,7 @@ final class Outcome {
     RefusalView.of(report.getRefusalsList()).forEach(refusal -> err.println(refusal.line()));
   }
 
-  /** The agent holds both sides still and goes on asking; the operator may settle it by hand. */
+  /** The agent asks on until the destination answers; there is no cancel after COMMIT. */
   private static void inDoubt(Report report, PrintWriter err) {
     err.println("in doubt: " + report.getReason());
     err.println(
@@ -67,13 +67,13 @@ final class Outcome {
             + report.getId()
             + " tells how it ended");
     err.println(
-        "  or, once it is sure that "
+        "  if "
             + report.getTo()
-            + " is down for good: exile cancel "
-            + report.getId()
-            + " lets PID "
+            + " is lost for good: PID "
             + report.getPid()
-            + " run on at "
-            + report.getFrom());
+            + " stays held at "
+            + report.getFrom()
+            + ", where nothing lets it run on by a guess: it may have run at "
+            + report.getTo());
   }
 }

@@ -24,6 +24,10 @@ public record Criu(Path executable, String version) {
   public static final long GHOST_LIMIT = 64L << 20;
 
   private static final Pattern VERSION_LINE = Pattern.compile("Version:\\s*(\\S+)");
+
+  /** Logged as an error wherever CRIU lacks CAP_SYS_RESOURCE, and without consequence. */
+  private static final String HARMLESS = "rlimit: Can't setup RLIMIT_NOFILE for self";
+
   private static final Pattern LOG_ERROR = Pattern.compile("^\\([0-9.]+\\)\\s*(?:\\d+:\\s*)?(.*)$");
 
   /**
@@ -130,7 +134,7 @@ public record Criu(Path executable, String version) {
   public static String errorLine(Path log) {
     try (Stream<String> lines = Files.lines(log, StandardCharsets.ISO_8859_1)) {
       return lines
-          .filter(line -> line.contains("Error ("))
+          .filter(line -> line.contains("Error (") && !line.contains(HARMLESS))
           .findFirst()
           .map(
               line -> {

@@ -81,15 +81,20 @@ public final class Identity {
   }
 
   /**
-   * For accepting connections from the known hosts.
+   * For accepting connections from the known hosts. Listen through {@link GuardedListener}: it logs
+   * who was refused.
    *
    * @throws KeysException if this machine's TLS cannot use the keys
    */
   public SslContext server(Set<String> knownHosts) throws KeysException {
+    return server(knownHosts, provider());
+  }
+
+  SslContext server(Set<String> knownHosts, SslProvider provider) throws KeysException {
     try {
       SslContextBuilder builder =
           SslContextBuilder.forServer(key, certificate).clientAuth(ClientAuth.REQUIRE);
-      return build(builder, knownHosts);
+      return build(builder, knownHosts, provider);
     } catch (GeneralSecurityException | IOException e) {
       throw new KeysException("TLS cannot use the keys of " + name + ": " + e, e);
     }
@@ -101,21 +106,29 @@ public final class Identity {
    * @throws KeysException if this machine's TLS cannot use the keys
    */
   public SslContext client(String expectedHost) throws KeysException {
+    return client(expectedHost, provider());
+  }
+
+  SslContext client(String expectedHost, SslProvider provider) throws KeysException {
     try {
       // PeerTrust compares the name; Netty's own check would compare the address that we dial.
       SslContextBuilder builder =
           SslContextBuilder.forClient()
               .keyManager(key, certificate)
               .endpointIdentificationAlgorithm(null);
-      return build(builder, Set.of(expectedHost));
+      return build(builder, Set.of(expectedHost), provider);
     } catch (GeneralSecurityException | IOException e) {
       throw new KeysException("TLS cannot use the keys of " + name + ": " + e, e);
     }
   }
 
-  private SslContext build(SslContextBuilder builder, Set<String> names)
+  /** BoringSSL is several times faster than the JDK; where it does not load, the JDK serves. */
+  private static SslProvider provider() {
+    return OpenSsl.isAvailable() ? SslProvider.OPENSSL : SslProvider.JDK;
+  }
+
+  private SslContext build(SslContextBuilder builder, Set<String> names, SslProvider provider)
       throws GeneralSecurityException, IOException {
-    SslProvider provider = OpenSsl.isAvailable() ? SslProvider.OPENSSL : SslProvider.JDK;
     return GrpcSslContexts.configure(builder, provider)
         .trustManager(new PeerTrust(ca, names))
         .protocols("TLSv1.3")

@@ -1,5 +1,6 @@
 package dev.exile.keys;
 
+import io.netty.handler.ssl.OpenSslCertificateException;
 import java.io.IOException;
 import java.net.Socket;
 import java.security.GeneralSecurityException;
@@ -20,14 +21,22 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Accepts a peer whose certificate the one CA signed and whose name is among the given ones. Every
- * refusal is one line in the log.
+ * Accepts a peer whose certificate the one CA signed and whose name is among the given ones.
+ *
+ * <p>A refused server is logged here; a refused client by {@link HandshakeLog}, which knows its
+ * address.
  *
  * <p>The addresses in a certificate are not compared with the peer's: a host may speak from any of
  * its addresses, and the name is what counts.
  */
 final class PeerTrust extends X509ExtendedTrustManager {
   private static final Logger log = LoggerFactory.getLogger(PeerTrust.class);
+
+  /**
+   * X509_V_ERR_CERT_REJECTED: the peer is told "bad certificate". For any other exception Netty's
+   * OpenSSL engine would tell it "internal error".
+   */
+  private static final int CERT_REJECTED = 28;
 
   private final X509TrustManager pkix;
   private final X509Certificate ca;
@@ -54,14 +63,8 @@ final class PeerTrust extends X509ExtendedTrustManager {
     void run() throws CertificateException;
   }
 
-  /** A refusal that has been logged already. */
-  static final class RefusedException extends CertificateException {
-    RefusedException(String message, CertificateException cause) {
-      super(message, cause);
-    }
-  }
-
-  private void check(X509Certificate[] chain, Validation validation) throws RefusedException {
+  private void check(X509Certificate[] chain, Validation validation)
+      throws OpenSslCertificateException {
     try {
       validation.run();
     } catch (CertificateException e) {
@@ -94,17 +97,16 @@ final class PeerTrust extends X509ExtendedTrustManager {
     return e.getMessage();
   }
 
-  private static RefusedException refuse(
+  private static OpenSslCertificateException refuse(
       X509Certificate[] chain, String why, CertificateException cause) {
-    String who =
+    return new OpenSslCertificateException(
         chain[0].getSubjectX500Principal()
             + " (issued by "
             + chain[0].getIssuerX500Principal()
-            + ")";
-    String from = HandshakeLog.currentPeer().map(address -> " at " + address).orElse("");
-    String message = "refused peer " + who + from + ": " + why;
-    log.warn("{}", message);
-    return new RefusedException(message, cause);
+            + "): "
+            + why,
+        cause,
+        CERT_REJECTED);
   }
 
   @Override
@@ -116,7 +118,12 @@ final class PeerTrust extends X509ExtendedTrustManager {
   @Override
   public void checkServerTrusted(X509Certificate[] chain, String authType)
       throws CertificateException {
-    check(chain, () -> pkix.checkServerTrusted(chain, authType));
+    try {
+      check(chain, () -> pkix.checkServerTrusted(chain, authType));
+    } catch (OpenSslCertificateException e) {
+      log.warn("refused server {}", e.getMessage());
+      throw e;
+    }
   }
 
   // With a socket or an engine the JDK would compare the peer's address with the certificate too.
@@ -147,6 +154,8 @@ final class PeerTrust extends X509ExtendedTrustManager {
 
   @Override
   public X509Certificate[] getAcceptedIssuers() {
-    return new X509Certificate[] {ca};
+    // Told our CA, a stranger with another's certificate would keep it back, and the log could not
+    // say who it was.
+    return new X509Certificate[0];
   }
 }

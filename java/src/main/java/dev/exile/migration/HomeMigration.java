@@ -10,6 +10,7 @@ import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.shim.ShimException;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import org.slf4j.Logger;
@@ -34,11 +35,13 @@ public final class HomeMigration {
   private final long startedNanos = System.nanoTime();
 
   private ProcessTree tree;
-  private FrozenTree frozen;
+  private volatile FrozenTree frozen;
   private HomeSockets sockets;
   private long frozenAtNanos;
   private volatile String cancelReason;
-  private volatile Thread thread;
+
+  /** Runs the migration while it can still be cancelled, null before and after; under our lock. */
+  private Thread thread;
 
   /** A migration that has not begun; {@link #run} runs it. */
   public HomeMigration(
@@ -82,7 +85,9 @@ public final class HomeMigration {
 
   /** Runs the migration to its end, until the process runs at the destination, or at home again. */
   public void run() {
-    thread = Thread.currentThread();
+    synchronized (this) {
+      thread = Thread.currentThread();
+    }
     try {
       lifecycle.begin("asked to move to " + peer.host());
       negotiate();
@@ -98,7 +103,6 @@ public final class HomeMigration {
       // All of the above is before COMMIT, which is the last thing that commit() does.
       rollBack(reasonFor(e));
     }
-    thread = null;
     if (lifecycle.state() == HomeState.COMMITTED) {
       settle();
     }
@@ -118,6 +122,7 @@ public final class HomeMigration {
   }
 
   private void refuse(RefusedException refused) {
+    endCancelling();
     facts.refusals.addAll(refused.refusals());
     try {
       lifecycle.enter(HomeState.REFUSED, refused.getMessage());
@@ -134,7 +139,7 @@ public final class HomeMigration {
     enter(HomeState.PREPARING, "accepted by " + peer.host());
     Directories.create(site.images(facts.id));
     Directories.create(site.log(facts.id, "dump").getParent());
-    sockets = new HomeSockets(facts.id, peer);
+    sockets = HomeSockets.open(facts, peer);
     frozen = FrozenTree.prepare(site, facts, tree);
     site.journal().save(facts); // the cgroup and the origins, before anything stands still
     algorithm.whileRunning(journey());
@@ -197,6 +202,7 @@ public final class HomeMigration {
     frozen.hold();
     synchronized (this) {
       failIfCancelled();
+      endCancelling();
       lifecycle.enter(HomeState.COMMITTED, "restored at " + peer.host());
     }
   }
@@ -284,15 +290,16 @@ public final class HomeMigration {
       }
       lifecycle.enter(HomeState.ENDED, "ended at " + peer.host() + WaitStatus.describe(waitStatus));
     }
-    sockets.end();
+    if (sockets != null) {
+      sockets.end();
+    }
     FrozenTree.endBody(facts);
   }
 
   // ---- Rollback. ----
 
   private void rollBack(String reason) {
-    // An interrupt was the cancel that brings us here: it must not disturb the way back.
-    boolean interrupted = Thread.interrupted();
+    endCancelling();
     LOG.info("{}: rolls back: {}", facts.id, reason);
     try {
       lifecycle.enter(HomeState.ROLLING_BACK, reason);
@@ -306,9 +313,6 @@ public final class HomeMigration {
       LOG.error("{}: cannot record that it was rolled back", facts.id, e);
     }
     tellRolledBack();
-    if (interrupted) {
-      LOG.debug("{}: the interrupt is spent", facts.id);
-    }
   }
 
   private void undo() {
@@ -321,8 +325,12 @@ public final class HomeMigration {
     } catch (IOException e) {
       LOG.error("{}: cannot give process {} back its freedom", facts.id, facts.pid, e);
     }
-    if (sockets != null) {
-      sockets.abandon();
+    try {
+      if (sockets != null) {
+        sockets.abandon();
+      }
+    } catch (IOException e) {
+      LOG.error("{}: cannot let go of its sockets", facts.id, e);
     }
     try {
       Directories.delete(site.images(facts.id));
@@ -360,12 +368,7 @@ public final class HomeMigration {
   }
 
   private void resume() {
-    try {
-      sockets = new HomeSockets(facts.id, peer);
-      sockets.retake(FrozenTree.bodies(facts));
-    } catch (IOException e) {
-      LOG.error("{}: cannot take home's sockets again: {}", facts.id, e.getMessage());
-    }
+    sockets = HomeSockets.ofBodies(facts, peer);
     if (lifecycle.state() == HomeState.FORWARDING) {
       forward();
     } else {
@@ -380,22 +383,31 @@ public final class HomeMigration {
    *
    * @return false where it is too late: nothing has been done then
    */
-  public boolean cancel(String reason) {
-    Thread running = thread;
-    synchronized (this) {
-      if (running == null || !lifecycle.state().beforeCommit()) {
-        return false;
-      }
-      if (cancelReason == null) {
-        cancelReason = reason;
-      }
+  public synchronized boolean cancel(String reason) {
+    if (thread == null) {
+      return false;
     }
-    FrozenTree tree = frozen;
-    if (tree != null) {
-      tree.cancelDump();
+    if (cancelReason == null) {
+      cancelReason = reason;
     }
-    running.interrupt();
+    if (frozen != null) {
+      frozen.cancelDump();
+    }
+    thread.interrupt();
     return true;
+  }
+
+  /** From here on no cancel, and no interrupt that one has sent, disturbs this thread. */
+  private synchronized void endCancelling() {
+    thread = null;
+    Thread.interrupted();
+  }
+
+  /**
+   * Waits until the migration has come to its end or to FORWARDING; false where it takes longer.
+   */
+  public boolean awaitSettled(Duration patience) throws InterruptedException {
+    return lifecycle.await(state -> state.isFinal() || state == HomeState.FORWARDING, patience);
   }
 
   private void enter(HomeState state, String reason) throws IOException {

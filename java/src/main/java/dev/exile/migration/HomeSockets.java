@@ -1,11 +1,13 @@
 package dev.exile.migration;
 
+import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
 import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
 import dev.exile.sockets.Carrier;
 import dev.exile.sockets.HomeRelay;
+import dev.exile.sockets.RelayStats;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
 import java.io.IOException;
@@ -24,23 +26,37 @@ import org.slf4j.LoggerFactory;
 final class HomeSockets {
   private static final Logger LOG = LoggerFactory.getLogger(HomeSockets.class);
   private static final Duration FLUSH = Duration.ofSeconds(10);
+  private static final long RETRY_MILLIS = 500;
 
-  private final String id;
-  private final Carrier images;
-  private final Carrier relayed;
+  private final Facts facts;
+  private final PeerLink peer;
+  private Carrier images;
+  private Carrier relayed;
   private TakenSockets taken;
   private HomeRelay relay;
+  private boolean ended;
+
+  private HomeSockets(Facts facts, PeerLink peer) {
+    this.facts = facts;
+    this.peer = peer;
+  }
 
   /** Opens the carriers. */
-  HomeSockets(String id, PeerLink peer) throws IOException {
-    this.id = id;
-    images = peer.carrier();
+  static HomeSockets open(Facts facts, PeerLink peer) throws IOException {
+    HomeSockets sockets = new HomeSockets(facts, peer);
+    sockets.images = peer.carrier();
     try {
-      relayed = peer.carrier();
+      sockets.relayed = peer.carrier();
     } catch (IOException e) {
-      images.close();
+      sockets.images.close();
       throw e;
     }
+    return sockets;
+  }
+
+  /** After the agent was started again: the sockets are in the frozen bodies. */
+  static HomeSockets ofBodies(Facts facts, PeerLink peer) {
+    return new HomeSockets(facts, peer);
   }
 
   /** Takes duplicates of all TCP sockets of the frozen processes. */
@@ -54,7 +70,7 @@ final class HomeSockets {
   }
 
   CompletableFuture<Long> sendImage(Path file, LongConsumer sent) {
-    return images.sendFile(id, file.getFileName().toString(), file, sent);
+    return images.sendFile(facts.id, file.getFileName().toString(), file, sent);
   }
 
   /** Tells the destination which sockets it is to give back to the process. */
@@ -80,56 +96,113 @@ final class HomeSockets {
 
   /** Hands the duplicates to the relay, which does not touch them before {@link #start}. */
   void adopt() {
-    relay = new HomeRelay(relayed, id);
+    HomeRelay adopting = new HomeRelay(relayed, facts.id);
     for (TakenSocket socket : taken.all()) {
       if (socket.listening()) {
-        relay.adoptListener(socket.key(), socket.duplicate());
+        adopting.adoptListener(socket.key(), socket.duplicate());
       } else {
-        relay.adoptConnection(socket.key(), socket.duplicate());
+        adopting.adoptConnection(socket.key(), socket.duplicate());
       }
     }
     taken.handOver();
-  }
-
-  /**
-   * After the agent was started again: takes the listeners from the bodies. The connections cannot
-   * go on, as what the last agent had in its hands is lost: they are reset, so that clients know.
-   */
-  void retake(List<Integer> bodies) throws IOException {
-    taken = TakenSockets.take(bodies);
-    for (TakenSocket socket : taken.connections()) {
-      Linux.disconnect(socket.duplicate());
-      Linux.close(socket.duplicate());
-    }
-    relay = new HomeRelay(relayed, id);
-    for (TakenSocket socket : taken.listeners()) {
-      relay.adoptListener(socket.key(), socket.duplicate());
-    }
-    taken.handOver();
+    relay = adopting;
   }
 
   /** The process runs at the destination: reading and accepting may begin. */
   void start() {
+    if (relay == null) {
+      reconnect();
+      return;
+    }
     relay.start();
     images.close();
+    relayed.onClosed(this::reconnect);
+  }
+
+  private void reconnect() {
+    Thread thread = new Thread(this::keepTrying, "relay-" + facts.id);
+    thread.setDaemon(true);
+    thread.start();
+  }
+
+  private void keepTrying() {
+    while (true) {
+      try {
+        synchronized (this) {
+          if (ended) {
+            return;
+          }
+          relayBodies();
+        }
+        LOG.info("{}: relays again", facts.id);
+        return;
+      } catch (IOException e) {
+        LOG.debug("{}: no carrier yet: {}", facts.id, e.getMessage());
+      }
+      try {
+        Thread.sleep(RETRY_MILLIS);
+      } catch (InterruptedException e) {
+        return;
+      }
+    }
+  }
+
+  /**
+   * Relays anew, from the sockets that the frozen bodies hold. Connections that were relayed before
+   * cannot go on, as what the last relay had in its hands is lost: they are reset, so that clients
+   * know. Those in the backlogs lose nothing.
+   */
+  private void relayBodies() throws IOException {
+    relayed = peer.carrier();
+    TakenSockets bodies = TakenSockets.take(FrozenTree.bodies(facts));
+    relay = new HomeRelay(relayed, facts.id);
+    for (TakenSocket socket : bodies.all()) {
+      if (socket.listening()) {
+        relay.adoptListener(socket.key(), socket.duplicate());
+      } else {
+        Inet.disconnect(socket.duplicate());
+        Linux.close(socket.duplicate());
+      }
+    }
+    bodies.handOver();
+    relay.start();
+    relayed.onClosed(this::reconnect);
+  }
+
+  /** What the relay has done so far; null before it began. */
+  RelayStats stats() {
+    HomeRelay current = relay;
+    return current == null ? null : current.stats();
   }
 
   /** Lets everything go untouched. */
-  void abandon() {
+  void abandon() throws IOException {
     if (relay != null) {
       relay.abandon();
     }
     if (taken != null) {
       taken.close();
     }
-    images.close();
-    relayed.close();
+    if (images != null) {
+      images.close();
+    }
+    if (relayed != null) {
+      relayed.close();
+    }
   }
 
   /** The process has ended: what is still under way is delivered, then the sockets end. */
   void end() {
-    relay.close(FLUSH);
-    relayed.close();
-    LOG.debug("{}: its sockets have ended", id);
+    HomeRelay last;
+    Carrier carrier;
+    synchronized (this) {
+      ended = true;
+      last = relay;
+      carrier = relayed;
+    }
+    if (last != null) {
+      last.close(FLUSH);
+      carrier.close();
+    }
   }
 }

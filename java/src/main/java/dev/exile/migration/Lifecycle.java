@@ -1,11 +1,13 @@
 package dev.exile.migration;
 
 import java.io.IOException;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -80,6 +82,19 @@ final class Lifecycle<S extends Enum<S>> {
       notifyAll();
     }
     LOG.info("{}: {} -> {} ({})", facts.id, from, to, reason);
+  }
+
+  /** Waits until the migration stands in a wanted state; false where it takes longer. */
+  synchronized boolean await(Predicate<S> wanted, Duration patience) throws InterruptedException {
+    long end = System.nanoTime() + patience.toNanos();
+    while (!wanted.test(state)) {
+      long left = (end - System.nanoTime()) / 1_000_000;
+      if (left <= 0) {
+        return false;
+      }
+      wait(left);
+    }
+    return true;
   }
 
   private Map<String, Long> lasted(S from, long millis) {

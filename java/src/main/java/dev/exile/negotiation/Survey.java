@@ -63,11 +63,16 @@ public final class Survey {
             .setCriuVersion(criu.version())
             .addAllCpuFeatures(Host.cpuFeatures())
             .setResidentBytes(tree.residentBytes())
-            .setImageBytes(tree.residentBytes() + (16L << 20))
+            .setImageBytes(imageBytes(tree.residentBytes()))
             .setProcesses(tree.members().size())
             .addAllFiles(survey.files.values())
             .build();
     return new Findings(offer, List.copyOf(survey.refusals));
+  }
+
+  /** Room for the resident set, for what it may grow by until the freeze, and for deleted files. */
+  private static long imageBytes(long residentBytes) {
+    return residentBytes + residentBytes / 8 + Criu.GHOST_LIMIT;
   }
 
   private void refuse(String what, String remedy) {

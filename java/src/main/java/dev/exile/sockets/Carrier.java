@@ -121,6 +121,11 @@ public final class Carrier implements AutoCloseable {
     return new ImageSender(this, migration, name, file, progress).start();
   }
 
+  /** Runs the action, which must not block, when the connection is lost or closed. */
+  public void onClosed(Runnable action) {
+    channel.closeFuture().addListener(future -> action.run());
+  }
+
   /** Completes when the connection is lost or closed. */
   public CompletableFuture<Void> closed() {
     return closed.copy();

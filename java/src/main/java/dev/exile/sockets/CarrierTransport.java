@@ -1,5 +1,6 @@
 package dev.exile.sockets;
 
+import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelConfig;
 import io.netty.channel.ChannelHandler;
@@ -55,6 +56,9 @@ final class CarrierTransport {
             9,
             EpollChannelOption.TCP_USER_TIMEOUT,
             (int) DEAD_PEER_MILLIS));
+    // The adaptive allocator, Netty 4.2's default, makes and zeroes new memory for buffers of our
+    // sizes.
+    config.setAllocator(PooledByteBufAllocator.DEFAULT);
     config.setWriteBufferWaterMark(
         new WriteBufferWaterMark(Tuning.CARRIER_LOW, Tuning.CARRIER_HIGH));
     config.setRecvByteBufAllocator(new FixedRecvByteBufAllocator(Tuning.CARRIER_READ));
@@ -81,6 +85,7 @@ final class CarrierTransport {
   /** Options of a stream: its window credit is returned by us, as its bytes find their place. */
   static void configureStream(Channel stream) {
     stream.config().setOption(Http2StreamChannelOption.AUTO_STREAM_FLOW_CONTROL, false);
+    stream.config().setAllocator(PooledByteBufAllocator.DEFAULT);
     stream
         .config()
         .setWriteBufferWaterMark(new WriteBufferWaterMark(Tuning.STREAM_LOW, Tuning.STREAM_HIGH));

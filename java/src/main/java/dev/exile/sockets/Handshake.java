@@ -86,11 +86,15 @@ final class Handshake extends ChannelInboundHandlerAdapter {
       return;
     }
     decided = true;
+    Throwable root = cause;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
     SocketAddress address = ctx.channel().remoteAddress();
     log.warn(
         "carrier connection with {} refused: {}",
         address == null ? remote : address,
-        cause.toString());
+        root.toString());
     next.refused(cause);
     ctx.close();
   }

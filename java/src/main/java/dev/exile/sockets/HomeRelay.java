@@ -1,6 +1,7 @@
 package dev.exile.sockets;
 
 import dev.exile.linux.Inet;
+import dev.exile.linux.Linux;
 import io.netty.channel.EventLoop;
 import io.netty.channel.IoEventLoop;
 import io.netty.channel.unix.Socket;
@@ -28,8 +29,8 @@ import org.slf4j.LoggerFactory;
  * adoption on. They are duplicates of descriptors that a frozen process holds; ends are therefore
  * told to the peers explicitly (FIN by shutdown, RST by disconnect).
  *
- * <p>When the carrier is lost after {@link #start}, all connections are reset and the listeners are
- * shut down: nobody could answer there. Thread-safe.
+ * <p>When the carrier is lost after {@link #start}, all connections are reset; the listeners are
+ * let go as they are, for another relay over another carrier. Thread-safe.
  */
 // A write or close that fails closes its channel, and that is handled where the channel ends.
 @SuppressWarnings("FutureReturnValueIgnored")
@@ -185,16 +186,17 @@ public final class HomeRelay implements AutoCloseable {
   }
 
   private void carrierLost() {
-    if (!splices.isEmpty() || !listeners.isEmpty()) {
+    if (!splices.isEmpty()) {
       log.warn(
-          "carrier to {} lost: {} connections and {} listeners of {} end",
+          "{}: carrier to {} lost, {} connections are reset",
+          migration,
           carrier.peerName(),
-          splices.size(),
-          listeners.size(),
-          migration);
+          splices.size());
     }
-    // The streams tell their own loss, which resets their sockets.
-    closeListeners();
+    // The streams tell their own loss, which resets their sockets. The kernel goes on completing
+    // connections into the backlogs; another relay may accept them.
+    listeners.forEach(TcpListener::letGo);
+    listeners.clear();
   }
 
   private void closeListeners() {
@@ -270,7 +272,7 @@ public final class HomeRelay implements AutoCloseable {
 
   private static void release(int fd) {
     try {
-      Inet.close(fd);
+      Linux.close(fd);
     } catch (IOException e) {
       log.warn("cannot give up a descriptor", e);
     }

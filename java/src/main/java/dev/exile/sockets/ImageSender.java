@@ -89,6 +89,9 @@ final class ImageSender {
           .addListener(
               future -> {
                 ahead.release();
+                if (done.isDone()) {
+                  return;
+                }
                 if (future.isSuccess()) {
                   progress.accept(sent.addAndGet(length));
                 } else {
@@ -130,6 +133,7 @@ final class ImageSender {
       if (message instanceof Http2HeadersFrame frame) {
         CarrierProtocol.Answer answer = CarrierProtocol.Answer.of(frame.headers());
         if (answer.accepted()) {
+          progress.accept(size);
           done.complete(size);
         } else {
           fail(new IOException("the destination refused it: " + answer));

@@ -1,8 +1,8 @@
 package dev.exile.sockets;
 
+import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
 import dev.exile.linux.SocketAddressBytes;
-import dev.exile.linux.Sockets;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 
@@ -31,16 +31,16 @@ public final class Reconnector {
     try {
       int socket = Linux.pidfdGetFd(pidfd, fd);
       try {
-        Linux.disconnect(socket);
-        int family = Linux.getIntOption(socket, Sockets.SOL_SOCKET, Sockets.SO_DOMAIN);
-        Linux.connect(
+        Inet.disconnect(socket);
+        int family = Inet.domain(socket);
+        Inet.connect(
             socket,
             SocketAddressBytes.of(family, relay.getAddress(), relay.getPort()),
             CONNECT_MILLIS);
         if (shutWrite) {
-          Linux.shutdown(socket, Sockets.SHUT_WR);
+          Inet.shutdown(socket, Inet.SHUT_WR);
         }
-        return Linux.socketName(socket).toInet();
+        return Inet.localAddress(socket).toInet();
       } finally {
         Linux.close(socket);
       }

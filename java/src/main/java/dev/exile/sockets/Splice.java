@@ -84,6 +84,8 @@ final class Splice implements TcpSocket.Listener {
     }
     socket = joined;
     socket.open();
+    // The stream may have ended, without any bytes to write, before there was a socket.
+    afterWrite();
   }
 
   /** Connects a new socket and joins it; a refusal resets the stream. */
@@ -154,6 +156,11 @@ final class Splice implements TcpSocket.Listener {
   // What comes from the socket.
 
   @Override
+  public void connected() {
+    afterWrite();
+  }
+
+  @Override
   public void received(ByteBuf data) {
     counters.toCarrier.add(data.readableBytes());
     lastWrite = stream.write(new DefaultHttp2DataFrame(data));
@@ -189,7 +196,8 @@ final class Splice implements TcpSocket.Listener {
   }
 
   private void afterWrite() {
-    if (!queue.isEmpty() || over) {
+    // Shutting down a socket that still connects would break it off.
+    if (!queue.isEmpty() || over || socket.isConnecting()) {
       return;
     }
     if (aborting) {

@@ -1,8 +1,9 @@
 package dev.exile.sockets;
 
+import dev.exile.linux.Errno;
+import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
 import dev.exile.linux.SocketAddressBytes;
-import dev.exile.linux.Sockets;
 import dev.exile.process.Proc;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -71,8 +72,8 @@ public final class TakenSockets implements AutoCloseable {
     int duplicate;
     try {
       duplicate = Linux.pidfdGetFd(pidfd, fd);
-    } catch (Linux.Errno e) {
-      if (e.number() == Linux.EBADF) {
+    } catch (Errno e) {
+      if (e.number() == Errno.EBADF) {
         return; // closed since the listing: only a running process can do that
       }
       throw e;
@@ -88,27 +89,23 @@ public final class TakenSockets implements AutoCloseable {
   }
 
   private boolean keep(int pid, int fd, int duplicate) throws IOException {
-    int domain = Linux.getIntOption(duplicate, Sockets.SOL_SOCKET, Sockets.SO_DOMAIN);
-    int type = Linux.getIntOption(duplicate, Sockets.SOL_SOCKET, Sockets.SO_TYPE);
-    int protocol = Linux.getIntOption(duplicate, Sockets.SOL_SOCKET, Sockets.SO_PROTOCOL);
+    int domain = Inet.domain(duplicate);
+    int type = Inet.type(duplicate);
+    int protocol = Inet.protocol(duplicate);
     boolean internet =
         domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
-    if (!internet || protocol != Sockets.IPPROTO_TCP) {
+    if (!internet || protocol != Inet.IPPROTO_TCP) {
       others.add(new OtherSocket(pid, fd, domain, type));
       return false;
     }
-    TcpState state = TcpState.of(Linux.tcpState(duplicate));
+    TcpState state = TcpState.of(Inet.tcpState(duplicate));
     if (state != TcpState.LISTEN && !state.connected()) {
       return false; // CRIU restores what has no peer
     }
     boolean ipv6 = domain == SocketAddressBytes.AF_INET6;
-    SocketAddressBytes local = Linux.socketName(duplicate);
-    SocketAddressBytes peer = state == TcpState.LISTEN ? null : Linux.peerNameOrNull(duplicate);
-    boolean mapped =
-        ipv6
-            && (peer != null
-                ? peer.mapped()
-                : Linux.getIntOption(duplicate, Sockets.SOL_IPV6, Sockets.IPV6_V6ONLY) == 0);
+    SocketAddressBytes local = Inet.localAddress(duplicate);
+    SocketAddressBytes peer = state == TcpState.LISTEN ? null : Inet.peerAddress(duplicate);
+    boolean mapped = ipv6 && (peer != null ? peer.mapped() : !Inet.ipv6Only(duplicate));
     sockets.add(
         new TakenSocket(
             sockets.size(),
@@ -150,8 +147,11 @@ public final class TakenSockets implements AutoCloseable {
 
   /** Closes the duplicates, which touches neither the sockets nor the process. */
   @Override
-  public void close() {
-    sockets.forEach(socket -> Linux.close(socket.duplicate()));
+  public void close() throws IOException {
+    List<TakenSocket> open = List.copyOf(sockets);
     sockets.clear();
+    for (TakenSocket socket : open) {
+      Linux.close(socket.duplicate());
+    }
   }
 }

@@ -105,12 +105,20 @@ final class TcpListener implements EpollIoHandle {
     if (closed) {
       return;
     }
-    closed = true;
     try {
       Inet.shutdown(socket.intValue(), Inet.SHUT_RDWR);
     } catch (IOException e) {
       log.warn("cannot end a listening socket", e);
     }
+    letGo();
+  }
+
+  /** Closes this descriptor only: the socket goes on listening for whoever else holds it. */
+  void letGo() {
+    if (closed) {
+      return;
+    }
+    closed = true;
     if (registration != null) {
       registration.cancel();
     }

@@ -2,8 +2,6 @@ package dev.exile.sockets;
 
 import dev.exile.linux.Inet;
 import io.netty.buffer.ByteBuf;
-import io.netty.buffer.ByteBufAllocator;
-import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.IoEvent;
 import io.netty.channel.IoEventLoop;
 import io.netty.channel.IoRegistration;
@@ -13,7 +11,6 @@ import io.netty.channel.epoll.EpollIoOps;
 import io.netty.channel.unix.FileDescriptor;
 import io.netty.channel.unix.IovArray;
 import io.netty.channel.unix.Socket;
-import io.netty.util.concurrent.FastThreadLocal;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.SocketException;
@@ -70,24 +67,8 @@ final class TcpSocket implements EpollIoHandle {
 
   private static final int EPOLLHUP = 0x10;
 
-  /** Buffers that one writev takes at most. */
-  private static final int VECTOR = 64;
-
   /** Reads in a row before other sockets of the loop get their turn. */
   private static final int READS_PER_TURN = 8;
-
-  private static final FastThreadLocal<Buffers> BUFFERS =
-      new FastThreadLocal<>() {
-        @Override
-        protected Buffers initialValue() {
-          return new Buffers();
-        }
-
-        @Override
-        protected void onRemoval(Buffers value) {
-          value.release();
-        }
-      };
 
   private final Socket socket;
   private final IoEventLoop loop;
@@ -208,7 +189,7 @@ final class TcpSocket implements EpollIoHandle {
 
   private void read() {
     turnPending = false;
-    Buffers buffers = BUFFERS.get();
+    IoBuffers buffers = IoBuffers.get();
     boolean delivered = false;
     int turns = 0;
     try {
@@ -278,7 +259,7 @@ final class TcpSocket implements EpollIoHandle {
     if (!writable || closed || queue.isEmpty()) {
       return;
     }
-    IovArray vector = BUFFERS.get().vector;
+    IovArray vector = IoBuffers.get().vector;
     long total = 0;
     IOException failure = null;
     try {
@@ -300,6 +281,11 @@ final class TcpSocket implements EpollIoHandle {
     } else if (total > 0) {
       listener.written(total);
     }
+  }
+
+  /** Whether {@link #connect} has no outcome yet. */
+  boolean isConnecting() {
+    return connecting;
   }
 
   /** Sends FIN to the peer. The queue must be empty. */
@@ -360,45 +346,6 @@ final class TcpSocket implements EpollIoHandle {
     if (!closed) {
       close();
       listener.failed(cause);
-    }
-  }
-
-  /**
-   * What all sockets of an event loop share: the buffer to read into and the vector to write from.
-   */
-  private static final class Buffers {
-    final IovArray vector = new IovArray(VECTOR);
-    private final ByteBufAllocator allocator = PooledByteBufAllocator.DEFAULT;
-    private ByteBuf next;
-
-    int read(Socket socket) throws IOException {
-      if (next == null) {
-        next = allocator.directBuffer(Tuning.READ_CHUNK, Tuning.READ_CHUNK);
-      }
-      return socket.recvAddress(next.memoryAddress(), 0, Tuning.READ_CHUNK);
-    }
-
-    /**
-     * Hands over what was read: the buffer itself if it is well filled, else a copy of the right
-     * size.
-     */
-    ByteBuf take(int length) {
-      if (length >= Tuning.READ_CHUNK / 2) {
-        ByteBuf full = next;
-        next = null;
-        return full.writerIndex(length);
-      }
-      next.writerIndex(length);
-      ByteBuf copy = allocator.directBuffer(length, length).writeBytes(next, 0, length);
-      next.clear();
-      return copy;
-    }
-
-    void release() {
-      vector.release();
-      if (next != null) {
-        next.release();
-      }
     }
   }
 }

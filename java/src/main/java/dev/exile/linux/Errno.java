@@ -1,0 +1,40 @@
+package dev.exile.linux;
+
+import com.sun.jna.LastErrorException;
+import java.io.IOException;
+
+/** A system call that failed; the message names the call and what it was about. */
+public final class Errno extends IOException {
+  /** {@code ESRCH}: no such process. */
+  public static final int ESRCH = 3;
+
+  /** {@code EBADF}: no such descriptor (any more). */
+  public static final int EBADF = 9;
+
+  /** {@code ENOTCONN}. */
+  public static final int ENOTCONN = 107;
+
+  /** {@code ETIMEDOUT}. */
+  public static final int ETIMEDOUT = 110;
+
+  /** {@code EINPROGRESS}: the connect goes on. */
+  public static final int EINPROGRESS = 115;
+
+  private static final long serialVersionUID = 1;
+
+  private final int number;
+
+  Errno(String call, int number) {
+    super("%s failed: %s (errno %d)".formatted(call, LibC.strerror(number), number));
+    this.number = number;
+  }
+
+  Errno(String call, LastErrorException cause) {
+    this(call, cause.getErrorCode());
+  }
+
+  /** The error's number as in errno(3). */
+  public int number() {
+    return number;
+  }
+}

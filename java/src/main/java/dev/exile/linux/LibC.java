@@ -1,0 +1,40 @@
+package dev.exile.linux;
+
+import com.sun.jna.LastErrorException;
+import com.sun.jna.Native;
+import com.sun.jna.Platform;
+
+/** The C library's functions, mapped directly by JNA. */
+final class LibC {
+  static {
+    Native.register(LibC.class, Platform.C_LIBRARY_NAME);
+  }
+
+  private LibC() {}
+
+  static native long syscall(long number, long a, long b, long c) throws LastErrorException;
+
+  static native int close(int fd) throws LastErrorException;
+
+  static native int mkfifo(String path, int mode) throws LastErrorException;
+
+  static native int fcntl(int fd, int command, int argument) throws LastErrorException;
+
+  static native int connect(int fd, byte[] address, int length) throws LastErrorException;
+
+  static native int shutdown(int fd, int how) throws LastErrorException;
+
+  static native int getsockopt(int fd, int level, int option, int[] value, int[] length)
+      throws LastErrorException;
+
+  static native int setsockopt(int fd, int level, int option, int[] value, int length)
+      throws LastErrorException;
+
+  static native int getsockname(int fd, byte[] address, int[] length) throws LastErrorException;
+
+  static native int getpeername(int fd, byte[] address, int[] length) throws LastErrorException;
+
+  static native int poll(short[] fds, long count, int timeoutMillis) throws LastErrorException;
+
+  static native String strerror(int number);
+}

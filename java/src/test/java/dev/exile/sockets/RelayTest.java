@@ -1,0 +1,499 @@
+package dev.exile.sockets;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+@Timeout(value = 30, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class RelayTest {
+  @TempDir Path images;
+  private RelayFixture fixture;
+  private final ExecutorService threads = Executors.newCachedThreadPool();
+
+  @BeforeEach
+  void open() throws IOException {
+    fixture = new RelayFixture(images);
+  }
+
+  @AfterEach
+  void close() throws IOException {
+    fixture.close();
+    threads.shutdownNow();
+  }
+
+  @Test
+  void bytesArriveInOrderBothWaysAndHalfClosesTravelBothWays() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
+      fixture.home.start();
+      long length = 64L << 20;
+      Future<Long> atProcess = run(() -> Traffic.receive(relayed.process()));
+      Future<Long> atClient = run(() -> Traffic.receive(relayed.client()));
+      Future<Long> fromProcess = run(() -> Traffic.send(relayed.process(), length, 7));
+      long fromClient = Traffic.send(relayed.client(), length, 8);
+      relayed.client().shutdownOutput();
+      assertEquals(fromClient, atProcess.get());
+      long sent = fromProcess.get();
+      assertFalse(atClient.isDone(), "the client's half-close closed the other direction too");
+      relayed.process().shutdownOutput();
+      assertEquals(sent, atClient.get());
+    }
+    awaitNoneOpen();
+    assertEquals(0, fixture.home.stats().resets());
+    assertEquals(64L << 20, fixture.home.stats().bytesToProcess());
+    assertEquals(64L << 20, fixture.destination.stats().bytesFromProcess());
+  }
+
+  @Test
+  void theProcessMayFinishFirstAndStillReceive() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
+      fixture.home.start();
+      write(relayed.process(), "bye");
+      relayed.process().shutdownOutput();
+      assertEquals("bye", readAll(relayed.client()));
+      write(relayed.client(), "still here");
+      relayed.client().shutdownOutput();
+      assertEquals("still here", readAll(relayed.process()));
+    }
+    awaitNoneOpen();
+    assertEquals(0, fixture.home.stats().resets());
+  }
+
+  @Test
+  void aSlowReaderIsPushedBackAndHoldsUpNobody() throws Exception {
+    try (RelayFixture.Relayed slow = fixture.connection(1);
+        RelayFixture.Relayed fast = fixture.connection(2)) {
+      fixture.home.start();
+      AtomicLong absorbed = new AtomicLong();
+      Future<Long> blocked = run(() -> Traffic.send(slow.client(), 256L << 20, 1, absorbed));
+      awaitStall(absorbed);
+      Future<Long> received = run(() -> Traffic.receive(fast.process()));
+      long begin = System.nanoTime();
+      long sent = Traffic.send(fast.client(), 64L << 20, 2);
+      fast.client().shutdownOutput();
+      assertEquals(sent, received.get());
+      long millis = Duration.ofNanos(System.nanoTime() - begin).toMillis();
+      assertTrue(millis < 10_000, "64 MB beside a slow reader took " + millis + " ms");
+      // What was taken in beyond the kernel's own buffers is bounded by the window and the
+      // watermark.
+      long relayed = fixture.home.stats().bytesToProcess() - (64L << 20);
+      long atProcess = fixture.destination.stats().bytesToProcess() - (64L << 20);
+      long bound = Tuning.STREAM_HIGH + Tuning.READ_CHUNK + Tuning.STREAM_WINDOW;
+      long inHome = relayed - atProcess;
+      assertTrue(inHome <= bound, inHome + " bytes are held between the hosts, bound " + bound);
+      long inKernel = FrozenSockets.unread(slow.process());
+      long held = atProcess - inKernel;
+      assertTrue(held <= bound + (8L << 20), held + " bytes are held at the destination");
+      assertFalse(blocked.isDone());
+      Future<Long> atLast = run(() -> Traffic.receive(slow.process()));
+      long all = blocked.get();
+      slow.client().shutdownOutput();
+      assertEquals(all, atLast.get());
+    }
+  }
+
+  @Test
+  void aClientsResetReachesTheProcess() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
+      fixture.home.start();
+      pingPong(relayed.client(), relayed.process());
+      reset(relayed.client());
+      assertReset(relayed.process());
+    }
+    awaitNoneOpen();
+  }
+
+  @Test
+  void theProcesssResetReachesTheClient() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
+      fixture.home.start();
+      pingPong(relayed.client(), relayed.process());
+      reset(relayed.process());
+      assertReset(relayed.client());
+    }
+    awaitNoneOpen();
+  }
+
+  @Test
+  void bytesBeforeAResetAreDelivered() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
+      fixture.home.start();
+      // Unread input makes the kernel send RST instead of FIN when the process ends.
+      write(relayed.client(), "unread");
+      awaitUnread(relayed.process());
+      write(relayed.process(), "answer");
+      relayed.process().close();
+      ByteBuffer buffer = ByteBuffer.allocate(16);
+      relayed.client().read(buffer);
+      assertEquals(
+          "answer", new String(buffer.array(), 0, buffer.position(), StandardCharsets.UTF_8));
+      assertReset(relayed.client());
+    }
+  }
+
+  @Test
+  void aResetIsNoticedOnAHalfClosedIdleConnection() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
+      fixture.home.start();
+      relayed.client().shutdownOutput();
+      assertEquals("", readAll(relayed.process()));
+      reset(relayed.client());
+      awaitNoneOpen();
+      assertEquals(1, fixture.home.stats().resets());
+      awaitWriteFails(relayed.process());
+    }
+  }
+
+  @Test
+  void aLostCarrierResetsBothEnds() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1);
+        RelayFixture.Relayed halfClosed = fixture.connection(2)) {
+      fixture.home.start();
+      pingPong(relayed.client(), relayed.process());
+      halfClosed.client().shutdownOutput();
+      assertEquals("", readAll(halfClosed.process()));
+      fixture.carrier.close();
+      assertReset(relayed.client());
+      assertReset(relayed.process());
+      assertReset(halfClosed.client());
+      awaitWriteFails(halfClosed.process());
+    }
+    awaitNoneOpen();
+  }
+
+  @Test
+  void nothingIsTouchedBeforeTheStartAndAbandonLeavesItSo() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
+      write(relayed.client(), "early");
+      fixture.home.adoptListener(2, fixture.frozen.duplicateListener());
+      SocketChannel waiting = SocketChannel.open(fixture.frozen.address());
+      Thread.sleep(200);
+      assertEquals(5, FrozenSockets.waiting(relayed.frozen()));
+      assertFalse(FrozenSockets.isNonBlocking(relayed.frozen()));
+      fixture.home.abandon();
+      assertEquals(5, FrozenSockets.waiting(relayed.frozen()));
+      relayed.frozen().send(ByteBuffer.allocateDirect(4), 0, 4);
+      ByteBuffer answer = ByteBuffer.allocate(8);
+      assertEquals(4, relayed.client().read(answer));
+      // The process, running on, accepts what waits.
+      fixture.frozen.accept();
+      waiting.close();
+    }
+  }
+
+  @Test
+  void anErrorThatHappenedDuringTheFreezeReachesTheProcess() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
+      write(relayed.client(), "last words");
+      awaitWaiting(relayed);
+      reset(relayed.client());
+      Thread.sleep(50);
+      fixture.home.start();
+      ByteBuffer buffer = ByteBuffer.allocate(16);
+      assertEquals(10, relayed.process().read(buffer));
+      assertReset(relayed.process());
+    }
+  }
+
+  @Test
+  void aHalfCloseThatHappenedDuringTheFreezeReachesTheProcess() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
+      write(relayed.client(), "last words");
+      relayed.client().shutdownOutput();
+      Thread.sleep(50);
+      fixture.home.start();
+      assertEquals("last words", readAll(relayed.process()));
+      write(relayed.process(), "answer");
+      relayed.process().close();
+      assertEquals("answer", readAll(relayed.client()));
+    }
+    awaitNoneOpen();
+    assertEquals(0, fixture.home.stats().resets());
+  }
+
+  @Test
+  void theOrderOfStreamAndAttachDoesNotMatter() throws Exception {
+    RelayFixture.Relayed existing = fixture.existing(1);
+    write(existing.client(), "before");
+    existing.client().shutdownOutput();
+    fixture.home.start();
+    Thread.sleep(100);
+    try (RelayFixture.Relayed relayed = fixture.restored(1, existing)) {
+      assertEquals("before", readAll(relayed.process()));
+    }
+  }
+
+  @Test
+  void anEndWithoutBytesWaitsForTheProcesssSocketToo() throws Exception {
+    RelayFixture.Relayed existing = fixture.existing(1);
+    existing.client().shutdownOutput();
+    fixture.home.start();
+    Thread.sleep(100);
+    try (RelayFixture.Relayed relayed = fixture.restored(1, existing)) {
+      assertEquals("", readAll(relayed.process()));
+    }
+  }
+
+  @Test
+  void connectionsInTheBacklogAreServedAfterTheStartAndNewOnesToo() throws Exception {
+    try (ServerSocketChannel process = ServerSocketChannel.open()) {
+      process.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 1024);
+      fixture.home.adoptListener(5, fixture.frozen.duplicateListener());
+      List<SocketChannel> clients = new ArrayList<>();
+      for (int i = 0; i < 100; i++) {
+        SocketChannel client = SocketChannel.open(fixture.frozen.address());
+        write(client, "hello");
+        clients.add(client);
+      }
+      assertEquals(0, fixture.home.stats().accepted());
+      fixture.home.start();
+      for (int i = 0; i < 100; i++) {
+        clients.add(SocketChannel.open(fixture.frozen.address()));
+      }
+      fixture.destination.listener(5, (InetSocketAddress) process.getLocalAddress());
+      Future<Void> serving =
+          run(
+              () -> {
+                for (int i = 0; i < 200; i++) {
+                  SocketChannel connection = process.accept();
+                  write(connection, "served");
+                  connection.close();
+                }
+                return null;
+              });
+      // The first hundred have sent something that this server never reads: their connections end
+      // by RST.
+      for (SocketChannel client : clients) {
+        ByteBuffer buffer = ByteBuffer.allocate(16);
+        client.read(buffer);
+        assertEquals(6, buffer.position());
+        client.close();
+      }
+      serving.get();
+    }
+    assertEquals(200, fixture.home.stats().accepted());
+    awaitNoneOpen();
+  }
+
+  @Test
+  void aRefusedConnectionAtTheProcessResetsTheClient() throws Exception {
+    InetSocketAddress nobody;
+    try (ServerSocketChannel unused = ServerSocketChannel.open()) {
+      nobody =
+          (InetSocketAddress)
+              unused
+                  .bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0))
+                  .getLocalAddress();
+    }
+    fixture.home.adoptListener(5, fixture.frozen.duplicateListener());
+    fixture.destination.listener(5, nobody);
+    fixture.home.start();
+    try (SocketChannel client = SocketChannel.open(fixture.frozen.address())) {
+      assertReset(client);
+    }
+  }
+
+  @Test
+  void theEndOfTheRelayDeliversWhatIsInFlightAndEndsTheListener() throws Exception {
+    fixture.home.adoptListener(5, fixture.frozen.duplicateListener());
+    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
+      fixture.home.start();
+      Future<Long> received =
+          run(
+              () -> {
+                long sum = Traffic.receive(relayed.client());
+                relayed.client().close();
+                return sum;
+              });
+      long sent = Traffic.send(relayed.process(), 32L << 20, 3);
+      relayed.process().close();
+      fixture.home.close(Duration.ofSeconds(10));
+      assertEquals(sent, received.get());
+      assertEquals(0, fixture.home.stats().resets());
+      assertTrue(isRefused(fixture.frozen.address()));
+    }
+  }
+
+  @Test
+  void theEndWithoutGraceResetsAllConnections() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
+      fixture.home.start();
+      pingPong(relayed.client(), relayed.process());
+      fixture.home.close();
+      assertReset(relayed.client());
+      assertReset(relayed.process());
+    }
+  }
+
+  @Test
+  void aStrangerAtTheEntranceIsClosed() throws Exception {
+    try (RelayFixture.Relayed relayed = fixture.connection(1);
+        SocketChannel stranger = SocketChannel.open(fixture.destination.entrance4())) {
+      fixture.home.start();
+      pingPong(relayed.client(), relayed.process());
+      fixture.destination.seal();
+      assertEquals("", readAll(stranger));
+      pingPong(relayed.client(), relayed.process());
+    }
+  }
+
+  @Test
+  void ipv6SocketsEnterByTheirOwnEntrance() throws Exception {
+    RelayFixture.Relayed existing = fixture.existing(1);
+    fixture.home.start();
+    try (SocketChannel process =
+        SocketChannel.open(fixture.destination.entrance6().orElseThrow())) {
+      fixture.destination.attach(1, (InetSocketAddress) process.getLocalAddress());
+      pingPong(existing.client(), process);
+    }
+    existing.close();
+  }
+
+  @Test
+  void fiveHundredConnectionsWorkAtOnceAndMayAllBeReset() throws Exception {
+    List<RelayFixture.Relayed> all = new ArrayList<>();
+    for (int key = 0; key < 500; key++) {
+      all.add(fixture.connection(key));
+    }
+    fixture.home.start();
+    for (int i = 0; i < 500; i++) {
+      write(all.get(i).client(), "request " + i);
+    }
+    for (int i = 0; i < 500; i++) {
+      String text = "request " + i;
+      ByteBuffer buffer = ByteBuffer.allocate(64);
+      while (buffer.position() < text.length()) {
+        assertTrue(all.get(i).process().read(buffer) > 0);
+      }
+      assertArrayEquals(
+          text.getBytes(StandardCharsets.UTF_8),
+          java.util.Arrays.copyOf(buffer.array(), buffer.position()));
+    }
+    assertEquals(500, fixture.home.stats().open());
+    try (RelayFixture.Relayed other = all.remove(0)) {
+      for (RelayFixture.Relayed relayed : all) {
+        reset(relayed.client());
+      }
+      for (RelayFixture.Relayed relayed : all) {
+        assertReset(relayed.process());
+        relayed.close();
+      }
+      pingPong(other.client(), other.process());
+    }
+  }
+
+  private <T> Future<T> run(Callable<T> task) {
+    return threads.submit(task);
+  }
+
+  private static void write(SocketChannel channel, String text) throws IOException {
+    ByteBuffer bytes = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
+    while (bytes.hasRemaining()) {
+      channel.write(bytes);
+    }
+  }
+
+  private static String readAll(SocketChannel channel) throws IOException {
+    ByteBuffer buffer = ByteBuffer.allocate(4096);
+    while (channel.read(buffer) >= 0) {
+      assertTrue(buffer.hasRemaining());
+    }
+    return new String(buffer.array(), 0, buffer.position(), StandardCharsets.UTF_8);
+  }
+
+  private static void pingPong(SocketChannel left, SocketChannel right) throws IOException {
+    ByteBuffer buffer = ByteBuffer.allocate(4);
+    write(left, "ping");
+    while (buffer.hasRemaining()) {
+      assertTrue(right.read(buffer) > 0);
+    }
+    write(right, "pong");
+    buffer.clear();
+    while (buffer.hasRemaining()) {
+      assertTrue(left.read(buffer) > 0);
+    }
+  }
+
+  private static void reset(SocketChannel channel) throws IOException {
+    channel.setOption(java.net.StandardSocketOptions.SO_LINGER, 0);
+    channel.close();
+  }
+
+  private static void assertReset(SocketChannel channel) {
+    try {
+      int length = channel.read(ByteBuffer.allocate(1));
+      throw new AssertionError("read " + length + " instead of a reset");
+    } catch (IOException e) {
+      assertTrue(e.getMessage().contains("reset"), e.toString());
+    }
+  }
+
+  /** A reset after EOF shows only in writing. */
+  private static void awaitWriteFails(SocketChannel channel) throws InterruptedException {
+    for (; ; ) {
+      try {
+        write(channel, "x");
+        Thread.sleep(10);
+      } catch (IOException e) {
+        return;
+      }
+    }
+  }
+
+  private static boolean isRefused(InetSocketAddress address) {
+    try (SocketChannel channel = SocketChannel.open(address)) {
+      return !channel.isConnected();
+    } catch (IOException e) {
+      return true;
+    }
+  }
+
+  private void awaitNoneOpen() throws InterruptedException {
+    while (fixture.home.stats().open() + fixture.destination.stats().open() > 0) {
+      Thread.sleep(5);
+    }
+  }
+
+  private static void awaitUnread(SocketChannel channel) throws Exception {
+    while (FrozenSockets.unread(channel) == 0) {
+      Thread.sleep(5);
+    }
+  }
+
+  private static void awaitWaiting(RelayFixture.Relayed relayed) throws InterruptedException {
+    while (FrozenSockets.waiting(relayed.frozen()) == 0) {
+      Thread.sleep(5);
+    }
+  }
+
+  private static void awaitStall(AtomicLong progress) throws InterruptedException {
+    long last = -1;
+    while (progress.get() != last) {
+      last = progress.get();
+      Thread.sleep(300);
+    }
+  }
+}
