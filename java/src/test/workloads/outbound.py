@@ -2,8 +2,9 @@
 
   outbound.py down|up HOST PORT MEGABYTES RATE RESULT
 
-Hashes as it goes. RESULT.started appears after the first megabyte, RESULT at the end:
-{"bytes", "sha256", "expected", "error"}.
+Goes at RATE MB/s until RESULT.hurry appears, so that whoever moves it has the time that he needs. Hashes as
+it goes. RESULT.started appears after the first megabyte, RESULT at the end: {"bytes", "sha256", "expected",
+"error"}.
 """
 
 import hashlib
@@ -22,6 +23,21 @@ def write(path, content):
     os.rename(path + ".new", path)
 
 
+class Pace:
+    def __init__(self, rate, result):
+        self.seconds_per_byte = 1 / (rate * (1 << 20))
+        self.result = result
+        self.begun = time.monotonic()
+        self.announced = False
+
+    def wait(self, count):
+        if not self.announced and count >= 1 << 20:
+            self.announced = True
+            write(self.result + ".started", "")
+        if not os.path.exists(self.result + ".hurry"):
+            time.sleep(max(0, self.begun + count * self.seconds_per_byte - time.monotonic()))
+
+
 def expected_digest(total):
     digest = hashlib.sha256()
     for block in seeded_stream("outbound", total):
@@ -29,28 +45,23 @@ def expected_digest(total):
     return digest.hexdigest()
 
 
-def down(connection, total, rate, result):
-    connection.sendall(f"GET outbound {total} {rate}\n".encode())
-    digest, count, announced = hashlib.sha256(), 0, False
+def down(connection, total, pace):
+    connection.sendall(f"GET outbound {total} 0\n".encode())
+    digest, count = hashlib.sha256(), 0
     while data := connection.recv(BLOCK):
         digest.update(data)
         count += len(data)
-        if not announced and count >= 1 << 20:
-            announced = True
-            write(result + ".started", "")
+        pace.wait(count)
     return count, digest.hexdigest()
 
 
-def up(connection, total, rate, result):
+def up(connection, total, pace):
     connection.sendall(b"PUT\n")
-    begun, sent, announced = time.monotonic(), 0, False
+    sent = 0
     for block in seeded_stream("outbound", total):
         connection.sendall(block)
         sent += len(block)
-        if not announced and sent >= 1 << 20:
-            announced = True
-            write(result + ".started", "")
-        time.sleep(max(0, begun + sent / (rate * (1 << 20)) - time.monotonic()))
+        pace.wait(sent)
     connection.shutdown(socket.SHUT_WR)
     count, digest = connection.makefile().readline().split()
     return int(count), digest
@@ -63,7 +74,7 @@ def main():
     try:
         with socket.create_connection((host, int(port))) as connection:
             transfer = {"down": down, "up": up}[direction]
-            report["bytes"], report["sha256"] = transfer(connection, total, float(rate), result)
+            report["bytes"], report["sha256"] = transfer(connection, total, Pace(float(rate), result))
     except (OSError, ValueError) as problem:
         report["error"] = f"{type(problem).__name__}: {problem}"
     write(result, json.dumps(report))

@@ -39,7 +39,7 @@ final class Exile {
       if (!json().isMissingNode()) {
         assertEquals(outcome, json().path("outcome").asText(), result::toString);
       }
-      String said = json().path("reason").asText() + "\n" + result.err();
+      String said = json().path("reason").asText() + json().path("refusals") + result.err();
       for (String cause : causes) {
         assertTrue(said.contains(cause), () -> "'" + cause + "' in " + result);
       }

@@ -50,11 +50,11 @@ final class LoadedRedis {
   void assertRunsOnAtHome() {
     redis.assertRunsOnlyOn("a");
     counting.awaitMore("answered", 100);
-    assertEquals(0, redis.copies("b").size());
     Await.until(
         SETTLE,
         () -> "nothing left over, but: " + bed.leftovers(),
         () -> bed.leftovers().isEmpty());
+    assertEquals(0, redis.copies("b").size());
   }
 
   /** Asserts that a migration succeeds now, and that no client was harmed by all that happened. */

@@ -10,7 +10,9 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** A test bed of its own: hosts made of namespaces, an agent in each. Wraps scripts/testbed. */
@@ -193,15 +195,22 @@ final class Testbed implements AutoCloseable {
     return Proc.in(cgroup(host));
   }
 
-  /** What migrations left in any host, one line each; the tests' own daemons do not count. */
+  /** What migrations left in any host, one line each; what the test itself started is no trace. */
   List<String> leftovers() {
     List<String> left = new ArrayList<>();
+    Set<Long> ours =
+        spawned.stream()
+            .flatMap(process -> process.descendants())
+            .map(ProcessHandle::pid)
+            .collect(Collectors.toSet());
     for (String host : hosts) {
       before.get(host).compare(Traces.of(this, host)).forEach(line -> left.add(host + ": " + line));
       int init = init(host);
       String agent = Proc.read(state.resolve(host + ".agent")).strip();
       for (Proc process : processes(host)) {
-        boolean own = daemons.stream().anyMatch(daemon -> daemon.owns(host, process));
+        boolean own =
+            ours.contains((long) process.pid())
+                || daemons.stream().anyMatch(daemon -> daemon.owns(host, process));
         if (process.pid() != init && !agent.equals("" + process.pid()) && !own) {
           left.add(host + ": process " + process);
         }

@@ -169,8 +169,12 @@ final class TestbedExtension
   }
 
   private static String name(ExtensionContext context) {
+    // The last part of the id tells the invocations of a parameterized test apart.
+    String id = context.getUniqueId();
+    String invocation = id.substring(id.lastIndexOf(':') + 1).replaceAll("\\D", "");
     return context.getRequiredTestClass().getSimpleName()
         + "."
-        + context.getRequiredTestMethod().getName();
+        + context.getRequiredTestMethod().getName()
+        + (id.contains("invocation") ? "." + invocation : "");
   }
 }

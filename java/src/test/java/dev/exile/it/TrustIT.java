@@ -46,7 +46,7 @@ class TrustIT {
 
   @Test
   void peerWithItsOwnKeysIsLetIn(Testbed bed) {
-    assertEquals("kept", knock(bed, 7433, List.of(bed.keys().resolve("c"))));
+    assertEquals("kept", knock(bed, 7433, List.of(issued(bed.keys(), "c", bed))));
   }
 
   private static String knock(Testbed bed, int port, List<Path> keys) {
@@ -72,12 +72,15 @@ class TrustIT {
     };
   }
 
+  /** A host's keys, where the hosts see them too: their /run is their own. */
   private static Path issued(Path authority, String name, Testbed bed) {
     Path keys = authority.resolve(name);
     if (!Files.exists(keys)) {
       exile("keys", "issue", authority.toString(), name, "--address", bed.ip("c"));
     }
-    return keys;
+    Path seen = bed.work().resolve(authority.getFileName() + "-" + name);
+    Commands.run(Map.of(), List.of("cp", "-rT", keys.toString(), seen.toString())).orFail();
+    return seen;
   }
 
   private static void exile(String... arguments) {

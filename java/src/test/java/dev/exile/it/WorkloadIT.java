@@ -82,14 +82,17 @@ class WorkloadIT {
   }
 
   @Test
-  void processLeftBehindIsNoticed(Testbed bed) throws Exception {
-    Process left = bed.spawn("a", List.of("cat"));
+  void processLeftBehindIsNoticed(Testbed bed) {
+    String pid =
+        bed.exec("a", "sh", "-c", "sleep 1000 </dev/null >/dev/null 2>&1 & echo $!")
+            .orFail()
+            .out()
+            .strip();
     Await.until(
         java.time.Duration.ofSeconds(10),
-        () -> "cat is found: " + bed.leftovers(),
-        () -> bed.leftovers().stream().anyMatch(line -> line.contains("cat")));
-    left.outputWriter().close();
-    left.waitFor();
+        () -> "sleep is found: " + bed.leftovers(),
+        () -> bed.leftovers().stream().anyMatch(line -> line.contains("sleep")));
+    bed.exec("a", "kill", pid).orFail();
   }
 
   private static Workload redisLoad(Testbed bed, String mode, Object... options) {
