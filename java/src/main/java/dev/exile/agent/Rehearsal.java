@@ -52,8 +52,8 @@ final class Rehearsal {
   static void run(
       CarrierServer carriers, Connector connector, String self, Path images, EventLoopGroup loops)
       throws IOException, InterruptedException {
-    Path outgoing = Directories.create(images.resolve(ID + "-out"));
-    Path incoming = Directories.create(images.resolve(ID));
+    Path outgoing = empty(images.resolve(ID + "-out"));
+    Path incoming = empty(images.resolve(ID));
     try (DestinationRelay relay = new DestinationRelay(ID, loops);
         Carrier carrier = connector.connect()) {
       carriers.register(ID, self, incoming, relay, Long.MAX_VALUE);
@@ -68,6 +68,12 @@ final class Rehearsal {
       Directories.delete(outgoing);
       Directories.delete(incoming);
     }
+  }
+
+  /** An agent that was killed in its rehearsal may have left something. */
+  private static Path empty(Path directory) throws IOException {
+    Directories.delete(directory);
+    return Directories.create(directory);
   }
 
   private static void files(Carrier carrier, Path directory, int round)

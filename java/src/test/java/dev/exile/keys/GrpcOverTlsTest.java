@@ -85,7 +85,7 @@ class GrpcOverTlsTest {
       return PeerGrpc.newBlockingStub(channel)
           .withDeadlineAfter(10, TimeUnit.SECONDS)
           .ask(MigrationId.getDefaultInstance())
-          .getReason();
+          .getState();
     } finally {
       channel.shutdownNow().awaitTermination(5, TimeUnit.SECONDS);
     }
@@ -130,7 +130,7 @@ class GrpcOverTlsTest {
   private static final class Echo extends PeerGrpc.PeerImplBase {
     @Override
     public void ask(MigrationId request, StreamObserver<Standing> observer) {
-      observer.onNext(Standing.newBuilder().setReason("you are " + PEER.get()).build());
+      observer.onNext(Standing.newBuilder().setState("you are " + PEER.get()).build());
       observer.onCompleted();
     }
   }
