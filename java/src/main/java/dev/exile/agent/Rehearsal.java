@@ -15,6 +15,7 @@ import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -34,6 +35,7 @@ final class Rehearsal {
   private static final int BACKLOG = 16;
   private static final int CONNECTIONS = 30;
   private static final int EXCHANGES = 20;
+  private static final Duration FLUSH = Duration.ofSeconds(2);
 
   private Rehearsal() {}
 
@@ -107,6 +109,7 @@ final class Rehearsal {
       for (int i = 0; i < CONNECTIONS; i++) {
         exchange(entrance);
       }
+      home.close(FLUSH);
     }
   }
 
