@@ -40,7 +40,10 @@ public final class HomeMigration {
   private long frozenAtNanos;
   private volatile String cancelReason;
 
-  /** Runs the migration while it can still be cancelled, null before and after; under our lock. */
+  /** Whether a cancel still counts; under our lock, as is the next. */
+  private boolean cancellable;
+
+  /** Runs the migration while it can still be cancelled, null before and after. */
   private Thread thread;
 
   /** A migration that has not begun; {@link #run} runs it. */
@@ -69,6 +72,7 @@ public final class HomeMigration {
     this.lifecycle =
         new Lifecycle<>(
             facts, HomeState.NEGOTIATING, HomeState::next, site.journal(), site.faults());
+    this.cancellable = true;
   }
 
   /** A migration that the journal tells of, after the agent was started again. */
@@ -384,7 +388,7 @@ public final class HomeMigration {
    * @return false where it is too late: nothing has been done then
    */
   public synchronized boolean cancel(String reason) {
-    if (thread == null) {
+    if (!cancellable) {
       return false;
     }
     if (cancelReason == null) {
@@ -393,12 +397,15 @@ public final class HomeMigration {
     if (frozen != null) {
       frozen.cancelDump();
     }
-    thread.interrupt();
+    if (thread != null) {
+      thread.interrupt();
+    }
     return true;
   }
 
   /** From here on no cancel, and no interrupt that one has sent, disturbs this thread. */
   private synchronized void endCancelling() {
+    cancellable = false;
     thread = null;
     Thread.interrupted();
   }

@@ -10,11 +10,11 @@ import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -36,6 +36,10 @@ public final class Migrations implements AutoCloseable {
   private final Map<String, HomeMigration> home = new ConcurrentHashMap<>();
   private final Map<String, DestinationMigration> destination = new ConcurrentHashMap<>();
   private final Map<String, Facts> past = new ConcurrentHashMap<>();
+
+  /** Ids of the migrations at home on which a thread is at work. */
+  private final Set<String> working = ConcurrentHashMap.newKeySet();
+
   private final ExecutorService threads =
       Executors.newCachedThreadPool(
           work -> {
@@ -76,7 +80,7 @@ public final class Migrations implements AutoCloseable {
       } else if (isHome) {
         HomeMigration migration = new HomeMigration(facts, peer.get(), site);
         home.put(facts.id, migration);
-        threads.execute(migration::recover);
+        execute(migration, migration::recover);
       } else {
         DestinationMigration migration =
             new DestinationMigration(facts, peer.get(), site, carriers, relays.apply(facts.id));
@@ -105,12 +109,21 @@ public final class Migrations implements AutoCloseable {
       refuseIfTaken(tree);
       home.put(migration.facts().id, migration);
     }
+    execute(migration, migration::run);
+    return migration;
+  }
+
+  private void execute(HomeMigration migration, Runnable work) {
+    working.add(migration.facts().id);
     threads.execute(
         () -> {
-          migration.run();
-          forget();
+          try {
+            work.run();
+          } finally {
+            working.remove(migration.facts().id);
+            forget();
+          }
         });
-    return migration;
   }
 
   /** The negotiation alone: every reason why the tree cannot move. Nothing is reserved. */
@@ -311,22 +324,18 @@ public final class Migrations implements AutoCloseable {
    * rest is the journal's.
    */
   public void stop(Duration patience) throws InterruptedException {
-    List<HomeMigration> open = new ArrayList<>(home.values());
-    open.forEach(m -> m.cancel("the agent of " + site.host() + " is being stopped"));
+    String reason = "the agent of " + site.host() + " is being stopped";
+    home.values().forEach(migration -> migration.cancel(reason));
     long end = System.nanoTime() + patience.toNanos();
-    while (System.nanoTime() < end && open.stream().anyMatch(Migrations::underWay)) {
+    while (System.nanoTime() < end && !working.isEmpty()) {
       Thread.sleep(20);
     }
     for (DestinationMigration migration : destination.values()) {
       if (migration.state() == DestinationState.RECEIVING
           || migration.state() == DestinationState.RESTORING) {
-        migration.abort("the agent of " + site.host() + " is being stopped");
+        migration.abort(reason);
       }
     }
-  }
-
-  private static boolean underWay(HomeMigration migration) {
-    return !migration.state().isFinal() && migration.state() != HomeState.FORWARDING;
   }
 
   @Override
