@@ -205,8 +205,11 @@ public final class Agent implements AutoCloseable {
   public void close() {
     LOG.info("{} is being stopped", config.name());
     try {
+      controlServer.shutdown(); // whoever waits for a migration is still to hear how it ended
       migrations.stop(STOP_PATIENCE);
-      controlServer.shutdownNow().awaitTermination(1, TimeUnit.SECONDS);
+      if (!controlServer.awaitTermination(1, TimeUnit.SECONDS)) {
+        controlServer.shutdownNow();
+      }
       peerServer.shutdownNow().awaitTermination(1, TimeUnit.SECONDS);
       migrations.close();
       cells.close();

@@ -64,6 +64,7 @@ final class Lifecycle<S extends Enum<S>> {
       }
       faults.at(point(to));
       String oldReason = facts.reason;
+      Map<String, Long> oldPhases = facts.phaseMillis;
       facts.state = to.name();
       facts.reason = reason;
       long now = System.nanoTime();
@@ -73,6 +74,7 @@ final class Lifecycle<S extends Enum<S>> {
       } catch (IOException e) {
         facts.state = from.name();
         facts.reason = oldReason;
+        facts.phaseMillis = oldPhases;
         throw e;
       }
       enteredNanos = now;

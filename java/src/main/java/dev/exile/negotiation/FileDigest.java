@@ -67,12 +67,13 @@ public final class FileDigest {
     if (length < 64 || elf.getInt(0) != 0x464c457f || elf.get(4) != 2) {
       return "";
     }
+    // Whatever the file says is checked: anybody's program is looked at here.
     long table = elf.getLong(32);
     int entrySize = Short.toUnsignedInt(elf.getShort(54));
     int entries = Short.toUnsignedInt(elf.getShort(56));
     for (int i = 0; i < entries; i++) {
       long at = table + (long) i * entrySize;
-      if (at + 56 > length) {
+      if (at < 0 || at > length - 56) {
         return "";
       }
       if (elf.getInt((int) at) == PT_NOTE) {
@@ -86,14 +87,18 @@ public final class FileDigest {
   }
 
   private static String buildIdIn(ByteBuffer elf, long from, long size, int length) {
+    if (from < 0 || from > length || size < 0) {
+      return "";
+    }
+    long end = Math.min(length, from + Math.min(size, length));
     long at = from;
-    while (at + 12 <= from + size && at + 12 <= length) {
-      int nameSize = elf.getInt((int) at);
-      int contentSize = elf.getInt((int) at + 4);
+    while (at + 12 <= end) {
+      long nameSize = Integer.toUnsignedLong(elf.getInt((int) at));
+      long contentSize = Integer.toUnsignedLong(elf.getInt((int) at + 4));
       int type = elf.getInt((int) at + 8);
       long content = at + 12 + ((nameSize + 3) & ~3);
-      if (type == NT_GNU_BUILD_ID && content + contentSize <= length) {
-        byte[] id = new byte[contentSize];
+      if (type == NT_GNU_BUILD_ID && content + contentSize <= end) {
+        byte[] id = new byte[(int) contentSize];
         elf.get((int) content, id);
         return HexFormat.of().formatHex(id);
       }

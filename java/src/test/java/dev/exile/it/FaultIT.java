@@ -166,6 +166,7 @@ class FaultIT {
     migration.await();
 
     redis.assertRunsOnAtHome();
+    pause.go(bed, "a"); // for the move that follows
     redis.assertMovesUnharmed();
   }
 
@@ -189,6 +190,7 @@ class FaultIT {
 
     migration.await().assertFails("rolled-back", "cancel");
     redis.assertRunsOnAtHome();
+    pause.go(bed, "a"); // for the move that follows
     redis.assertMovesUnharmed();
   }
 
@@ -204,6 +206,7 @@ class FaultIT {
 
     migration.await().assertFails("rolled-back", "cancel");
     redis.assertRunsOnAtHome();
+    pause.go(bed, "a"); // for the move that follows
     redis.assertMovesUnharmed();
   }
 

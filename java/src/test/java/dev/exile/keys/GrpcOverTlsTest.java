@@ -42,7 +42,9 @@ import org.junit.jupiter.api.io.TempDir;
 class GrpcOverTlsTest {
   private static final Context.Key<String> PEER = Context.key("peer");
 
-  @RegisterExtension private final WarningsExtension warnings = new WarningsExtension();
+  @RegisterExtension
+  private final WarningsExtension warnings = new WarningsExtension("dev.exile.keys");
+
   @TempDir private Path ca;
   private final EventLoopGroup loop =
       new MultiThreadIoEventLoopGroup(2, EpollIoHandler.newFactory());

@@ -33,7 +33,9 @@ import org.junit.jupiter.params.provider.EnumSource;
 class MutualTlsTest {
   private static final long PATIENCE_MILLIS = 5_000;
 
-  @RegisterExtension private final WarningsExtension warnings = new WarningsExtension();
+  @RegisterExtension
+  private final WarningsExtension warnings = new WarningsExtension("dev.exile.keys");
+
   @Parameter private SslProvider provider;
   @TempDir private Path temp;
   private Path ca;

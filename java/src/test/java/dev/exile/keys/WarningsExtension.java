@@ -11,8 +11,8 @@ import org.junit.jupiter.api.extension.BeforeEachCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.slf4j.LoggerFactory;
 
-/** Collects the warnings that a package logs during a test. */
-final class WarningsExtension implements BeforeEachCallback, AfterEachCallback {
+/** Collects the warnings that a logger, or a package, gets during a test. */
+public final class WarningsExtension implements BeforeEachCallback, AfterEachCallback {
   private final List<String> lines = new CopyOnWriteArrayList<>();
   private final AppenderBase<ILoggingEvent> appender =
       new AppenderBase<>() {
@@ -24,8 +24,15 @@ final class WarningsExtension implements BeforeEachCallback, AfterEachCallback {
         }
       };
 
-  private static Logger logger() {
-    return (Logger) LoggerFactory.getLogger("dev.exile.keys");
+  private final String name;
+
+  /** Listens to a package, or to one logger. */
+  public WarningsExtension(String name) {
+    this.name = name;
+  }
+
+  private Logger logger() {
+    return (Logger) LoggerFactory.getLogger(name);
   }
 
   @Override
@@ -41,7 +48,8 @@ final class WarningsExtension implements BeforeEachCallback, AfterEachCallback {
     appender.stop();
   }
 
-  List<String> lines() {
+  /** What was logged so far. */
+  public List<String> lines() {
     return lines;
   }
 }

@@ -1,0 +1,130 @@
+package dev.exile.migration;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class LifecycleTest {
+  @TempDir private Path temp;
+  private Path directory;
+  private Journal journal;
+  private Facts facts;
+  private Lifecycle<HomeState> lifecycle;
+
+  @BeforeEach
+  void begin() throws IOException {
+    directory = temp.resolve("journal");
+    journal = new Journal(directory);
+    facts = new Facts();
+    facts.id = "0123456789";
+    facts.role = "home";
+    lifecycle = lifecycle(Faults.fromProperties(temp));
+    lifecycle.begin("asked to move");
+  }
+
+  private Lifecycle<HomeState> lifecycle(Faults faults) {
+    return new Lifecycle<>(facts, HomeState.NEGOTIATING, HomeState::next, journal, faults);
+  }
+
+  private Facts onDisk() throws IOException {
+    List<Facts> all = new Journal(directory).load();
+    assertEquals(1, all.size());
+    return all.get(0);
+  }
+
+  @Test
+  void stateIsOnDiskWhenItIsEntered() throws IOException {
+    assertEquals("NEGOTIATING", onDisk().state);
+
+    lifecycle.enter(HomeState.PREPARING, "accepted");
+
+    assertEquals(HomeState.PREPARING, lifecycle.state());
+    assertEquals("PREPARING", onDisk().state);
+    assertEquals("accepted", onDisk().reason);
+    assertEquals(List.of("negotiating"), List.copyOf(onDisk().phases().keySet()));
+  }
+
+  @Test
+  void moveThatTheTableForbidsIsRefusedAndNothingHasChanged() throws IOException {
+    IllegalStateException refused =
+        assertThrows(
+            IllegalStateException.class, () -> lifecycle.enter(HomeState.COMMITTED, "too early"));
+
+    for (String told : List.of("0123456789", "NEGOTIATING", "COMMITTED", "too early")) {
+      assertTrue(refused.getMessage().contains(told), refused.getMessage());
+    }
+    assertNothingHasChanged();
+  }
+
+  @Test
+  void journalThatCannotBeWrittenLeavesEverythingAsItWas() throws IOException {
+    Path away = temp.resolve("away");
+    Files.move(directory, away);
+
+    assertThrows(IOException.class, () -> lifecycle.enter(HomeState.PREPARING, "accepted"));
+
+    Files.move(away, directory);
+    assertNothingHasChanged();
+    lifecycle.enter(HomeState.PREPARING, "accepted after all");
+    assertEquals("accepted after all", onDisk().reason);
+  }
+
+  @Test
+  void faultComesBeforeTheRecord() throws IOException {
+    System.setProperty("exile.fault", "home.preparing:fail");
+    try {
+      lifecycle = lifecycle(Faults.fromProperties(temp));
+    } finally {
+      System.clearProperty("exile.fault");
+    }
+
+    assertThrows(
+        IllegalStateException.class, () -> lifecycle.enter(HomeState.PREPARING, "accepted"));
+
+    assertNothingHasChanged();
+    lifecycle.enter(HomeState.ROLLING_BACK, "fault");
+    assertEquals(HomeState.ROLLING_BACK, lifecycle.state());
+  }
+
+  private void assertNothingHasChanged() throws IOException {
+    assertEquals(HomeState.NEGOTIATING, lifecycle.state());
+    for (Facts known : List.of(facts, onDisk())) {
+      assertEquals("NEGOTIATING", known.state);
+      assertEquals("asked to move", known.reason);
+      assertEquals(Map.of(), known.phases());
+    }
+  }
+
+  @Test
+  void whoWaitsForAStateIsWokenByIt() throws Exception {
+    CompletableFuture<Boolean> prepared =
+        CompletableFuture.supplyAsync(
+            () -> {
+              try {
+                return lifecycle.await(state -> state != HomeState.NEGOTIATING, patience(20_000));
+              } catch (InterruptedException e) {
+                return false;
+              }
+            });
+    lifecycle.enter(HomeState.PREPARING, "accepted");
+
+    assertTrue(prepared.get());
+    assertFalse(lifecycle.await(HomeState::isFinal, patience(1)));
+  }
+
+  private static Duration patience(int millis) {
+    return Duration.ofMillis(millis);
+  }
+}
