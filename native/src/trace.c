@@ -24,6 +24,15 @@ int trace_seize(pid_t tid, unsigned long options)
 
 int trace_interrupt(pid_t tid)
 {
+    siginfo_t event = {0};
+
+    /*
+     * In a stop already (a stopped process stands as soon as it is seized): to interrupt it now would be to
+     * stop it again, after the next instruction or none, and so on with each further try.
+     */
+    if (waitid(P_PID, (id_t)tid, &event, WEXITED | WSTOPPED | WNOWAIT | WNOHANG | __WALL) == 0 &&
+        event.si_pid)
+        return 0;
     return request(PTRACE_INTERRUPT, tid, NULL, NULL);
 }
 

@@ -34,6 +34,9 @@ must_use int trace_stop(pid_t tid);
  * group stop. 1: about to be delivered signal `number`; if we die now, it is delivered. -ESRCH as above.
  */
 must_use int trace_await(pid_t tid, int *number);
+
+/* Makes a running thread stop soon; one that has stopped by itself meanwhile is left so. trace_await()
+ * follows. */
 must_use int trace_interrupt(pid_t tid);
 
 /* From a ptrace stop: runs, with this signal delivered if the stop was a signal's delivery. */
