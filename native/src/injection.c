@@ -31,7 +31,10 @@ static int step(pid_t tid, unsigned int microseconds)
     return trace_stop(tid);
 }
 
-/* Looks where a thread is. One that stands already is run on a little if it is in the stub. */
+/*
+ * Looks where a thread is, and sends it on if it waits in the stub. One that stands already is run on a
+ * little if it is there.
+ */
 static int look_at(pid_t tid, bool standing, uint64_t base, enum inject_place *place)
 {
     struct user_regs_struct regs;
@@ -42,6 +45,10 @@ static int look_at(pid_t tid, bool standing, uint64_t base, enum inject_place *p
         error = trace_get_regs(tid, &regs);
     if (error == 0)
         *place = inject_place(base, &regs, &ignored);
+    if (error == 0 && *place == INJECT_DONE) {
+        inject_leave(base, &regs);
+        error = trace_set_regs(tid, &regs);
+    }
     if (!standing && trace_detach(tid, 0) < 0)
         return error < 0 ? error : -ESRCH;
     if (error < 0 || !standing)
@@ -51,13 +58,14 @@ static int look_at(pid_t tid, bool standing, uint64_t base, enum inject_place *p
 
 /*
  * Threads that a killed predecessor left in the stub: they come out by themselves, but the code under them
- * must stay until then. `standing`: the thread that is in our ptrace stop; 0: all are.
+ * must stay until then. `standing`: the thread that is in our ptrace stop; 0: all are. 1: there were some.
  */
 static int await_leaving(pid_t pid, pid_t standing, uint64_t base)
 {
     struct pids threads = {0};
     uint64_t deadline = sys_now() + (uint64_t)LEAVE_TIMEOUT_MS * 1000;
     int error = proc_threads(pid, &threads);
+    int seen = 0;
 
     for (size_t i = 0; error == 0 && i < threads.count;) {
         pid_t tid = threads.list[i];
@@ -66,15 +74,17 @@ static int await_leaving(pid_t pid, pid_t standing, uint64_t base)
         error = look_at(tid, standing == 0 || tid == standing, base, &place);
         if (error == -ESRCH && tid != standing)
             error = 0;
-        if (place == INJECT_OUTSIDE)
+        if (place == INJECT_OUTSIDE) {
             i++;
-        else if (error == 0 && sys_left_ms(deadline) == 0)
+            continue;
+        }
+        seen = 1;
+        if (error == 0 && sys_left_ms(deadline) == 0)
             error = -ETIMEDOUT;
-        else
-            sys_sleep_ms(5);
+        sys_sleep_ms(5);
     }
     pids_free(&threads);
-    return error;
+    return error < 0 ? error : seen;
 }
 
 /*
@@ -102,38 +112,37 @@ static int leave_rseq(pid_t tid)
     return -ETIMEDOUT;
 }
 
-/* True if there is a stub that these very numbers belong to; `number` is the last that it was used for. */
-static bool is_ours(const struct injection *injection, uint64_t base, uint64_t *number)
+/* Reads the head of a stub; true if its numbers are ours. */
+static bool is_ours(const struct injection *injection, struct inject_head *head)
 {
-    struct inject_head head;
-
-    if (base == 0 || proc_read(injection->pid, base, &head, sizeof(head)) < 0)
-        return false;
-    *number = head.number;
-    return head.magic == INJECT_MAGIC && head.owner == injection->order.head.owner;
+    return injection->base && proc_read(injection->pid, injection->base, head, sizeof(*head)) == 0 &&
+           head->magic == INJECT_MAGIC && head->owner == injection->order.head.owner;
 }
 
 /* The padding, free of others, into injection->base. 1: this very order has been carried out. */
 static int find_room(struct injection *injection)
 {
-    uint64_t number;
+    struct inject_head head;
     bool used;
+    int seen;
     int error;
 
     /* Not so after the process has executed another program. */
-    if (is_ours(injection, injection->base, &number))
-        return number == injection->order.head.number;
+    if (is_ours(injection, &head))
+        return head.number == injection->order.head.number && head.sent;
     error = proc_padding(injection->pid, INJECT_SIZE, INJECT_MAGIC, &injection->base, &used);
     if (error < 0 || !used)
         return error;
-    error = await_leaving(injection->pid, injection->held ? 0 : injection->thread, injection->base);
-    if (error < 0)
-        return error;
-    return is_ours(injection, injection->base, &number) && number == injection->order.head.number;
+    seen = await_leaving(injection->pid, injection->held ? 0 : injection->thread, injection->base);
+    if (seen < 0)
+        return seen;
+    return is_ours(injection, &head) && head.number == injection->order.head.number && (head.sent || seen);
 }
 
-/* The head last: it says that the rest is there, and, but for the instant until the thread is aimed, that the
- * signal will be sent. */
+/*
+ * The number of the order before the thread is aimed, and that it is sent before the thread is put back: in
+ * between, a killed one's successor finds the thread in the stub, for as long as that has patience.
+ */
 static int write_stub(const struct injection *injection, const struct inject *inject)
 {
     const size_t head = sizeof(struct inject_head);
@@ -191,6 +200,14 @@ static int run(pid_t tid, uint64_t base, enum inject_place *place, int *error, i
     }
 }
 
+static int mark_sent(const struct injection *injection)
+{
+    const uint64_t sent = 1;
+
+    return trace_poke(injection->thread, injection->base + offsetof(struct inject_head, sent), &sent,
+                      sizeof(sent));
+}
+
 /* The mask first: as long as the registers lead into the stub, the thread finds back alone. */
 static int put_back(pid_t tid, const struct context *context)
 {
@@ -243,9 +260,11 @@ static int inject_standing(struct injection *injection, int *number)
         result = run(tid, injection->base, &place, &failure, &given);
     if (result < 0)
         return result;
+    if (place == INJECT_DONE || place == INJECT_OUTSIDE)
+        result = mark_sent(injection) < 0 ? -ESRCH : result;
     /* Slower than the stub's patience: it has put itself back. */
-    if (place == INJECT_OUTSIDE)
-        return 0;
+    if (place == INJECT_OUTSIDE || result < 0)
+        return result < 0 ? result : 0;
     *number = result == 1 ? given : 0;
     result = put_back(tid, &context);
     if (result < 0)
@@ -286,7 +305,7 @@ void injection_wipe(pid_t pid)
         error = proc_padding(pid, INJECT_SIZE, INJECT_MAGIC, &base, &used);
     if (error == 0 && used)
         error = await_leaving(pid, pid, base);
-    if (error == 0 && used)
+    if (error >= 0 && used)
         error = trace_poke(pid, base, zeros, sizeof(zeros));
     /* What stays is harmless: no program looks there. */
     if (trace_detach(pid, 0) < 0 || error < 0)

@@ -27,6 +27,9 @@ struct injection {
 };
 
 /*
+ * A successor that runs the same order (its head) within that second knows whether it was carried out; later
+ * it may send it twice.
+ *
  * 0: the signal is queued, or already taken; also if a killed predecessor did it. -ESRCH: the process is
  * gone. -EAGAIN: its user has too many signals queued. -EPERM: somebody else traces it. -ETIMEDOUT: it does
  * not run (frozen). -ENOSPC, -ENOEXEC: nothing can be injected into it. But for 0 the thread is as it was

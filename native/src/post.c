@@ -13,7 +13,7 @@
  *   watch PID                     watching PID | gone PID; and at its end, at any time: ended PID
  *
  * The end of stdin releases and ends. A killed post releases as well. One that is started again with the same
- * --id and told to deliver the last SEQ again knows whether it was done, but for an instant (injection.c).
+ * --id and told to deliver the last SEQ again knows whether it was done, within a second (injection.h).
  */
 #include "post.h"
 #include "cgroup.h"

@@ -11,7 +11,8 @@
  *
  * inject: only instructions that leave the flags alone (no add, no compare), as those are the interrupted
  * code's. Everything else it changes is loaded from its table at the end. The system call is repeated until
- * it succeeds. The wait is rt_sigtimedwait for no signal at all: unlike nanosleep and poll it does not touch
+ * it succeeds. The wait is rt_sigtimedwait for no signal at all, begun anew when we (and be it with our last
+ * breath) have stopped it: unlike nanosleep and poll it does not touch
  * the thread's restart block, which an interrupted nanosleep or poll still needs.
  */
 __asm__(".pushsection .rodata\n"
@@ -43,7 +44,7 @@ __asm__(".pushsection .rodata\n"
         "become_code_end:\n"
 
         "inject_code:\n"
-        "   .skip 24\n" /* struct inject_head */
+        "   .skip 32\n" /* struct inject_head */
         "inject_code_enter:\n"
         "4: mov inject_t_number(%rip), %rax\n"
         "   mov inject_t_first(%rip), %rdi\n"
@@ -57,12 +58,15 @@ __asm__(".pushsection .rodata\n"
         "   jrcxz inject_code_sent\n"
         "   jmp 4b\n"
         "inject_code_sent:\n"
-        "   mov $128, %eax\n" /* rt_sigtimedwait(&none, NULL, &second, 8) */
+        "5: mov $128, %eax\n" /* rt_sigtimedwait(&none, NULL, &second, 8), again after each EINTR */
         "   lea inject_t_none(%rip), %rdi\n"
         "   mov $0, %esi\n"
         "   lea inject_t_second_long(%rip), %rdx\n"
         "   mov $8, %r10d\n"
         "   syscall\n"
+        "   lea 4(%rax), %rcx\n"
+        "   jrcxz 5b\n"
+        "inject_code_leave:\n"
         "   mov $14, %eax\n" /* rt_sigprocmask(SIG_SETMASK, &mask, NULL, 8) */
         "   mov $2, %edi\n"
         "   lea inject_t_mask(%rip), %rsi\n"
@@ -102,7 +106,8 @@ __asm__(".pushsection .rodata\n"
 
 extern const uint8_t become_code[], become_wait_code[], become_code_end[];
 extern const uint8_t inject_code[], inject_code_enter[], inject_code_called[], inject_code_swapped[];
-extern const uint8_t inject_code_sent[], inject_code_left[], inject_t_start[], inject_code_end[];
+extern const uint8_t inject_code_sent[], inject_code_leave[], inject_code_left[], inject_t_start[],
+    inject_code_end[];
 
 /* The table at inject_t_start. */
 struct inject_table {
@@ -280,6 +285,11 @@ enum inject_place inject_place(uint64_t base, const struct user_regs_struct *reg
         result = (long)regs->rcx;
     *error = (int)result;
     return result < 0 ? INJECT_FAILED : INJECT_DONE;
+}
+
+void inject_leave(uint64_t base, struct user_regs_struct *regs)
+{
+    enter(regs, base + offset(inject_code, inject_code_leave));
 }
 
 bool regs_are_64_bit(const struct user_regs_struct *regs)

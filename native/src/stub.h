@@ -52,6 +52,7 @@ struct inject_head {
     uint64_t magic;
     uint64_t owner; /* whose numbers these are */
     uint64_t number;
+    uint64_t sent; /* 1: it is; 0: it is if a thread is in the image */
 };
 
 struct inject {
@@ -76,6 +77,9 @@ enum inject_place {
 void inject_build(struct inject *inject, uint64_t base, const struct inject_order *order,
                   const struct user_regs_struct *back);
 void inject_enter(const struct inject *inject, struct user_regs_struct *regs);
+
+/* Out of the wait, for a thread that is at INJECT_DONE. */
+void inject_leave(uint64_t base, struct user_regs_struct *regs);
 
 /* Where a stopped thread is; `error` is negative if it failed. */
 enum inject_place inject_place(uint64_t base, const struct user_regs_struct *regs, int *error);

@@ -161,8 +161,8 @@ int main(int argc, char **argv)
         struct timespec t = {0, 100000000};
         char line[200];
         int fd = open(argv[2], O_WRONLY | O_CREAT, 0600);
-        int n = snprintf(line, sizeof(line), "%ld %ld %ld %ld %ld %ld\n", rounds[0], rounds[1], rounds[2], rounds[3],
-                         rounds[4], rounds[5]);
+        int n = snprintf(line, sizeof(line), "%ld %ld %ld %ld %ld %ld\n", rounds[0], rounds[1], rounds[2],
+                         rounds[3], rounds[4], rounds[5]);
 
         if (write(fd, line, (size_t)n) != n)
             return 1;

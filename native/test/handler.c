@@ -26,8 +26,8 @@ static void handle(int number, siginfo_t *info, void *context)
 
     if (!home)
         home = rip;
-    n = snprintf(line, sizeof(line), "%d %d %d %d\n", number, info->si_code, getpid() == (int)syscall(SYS_gettid),
-                 rip == home);
+    n = snprintf(line, sizeof(line), "%d %d %d %d\n", number, info->si_code,
+                 getpid() == (int)syscall(SYS_gettid), rip == home);
     if (write(log_fd, line, (size_t)n) != n)
         _exit(9);
 }

@@ -195,6 +195,39 @@ class CellTest(CellCase):
         self.assertTrue(agent.saw("failed m1 exit 0"))
         self.assert_gone()
 
+    def stoppable(self, agent):
+        self.script(f"sh -c '{ORPHAN} exec sleep 60' & {BOTH}")
+        self.assertTrue(agent.saw("resumed m1"))
+        self.assertTrue(until(lambda: len(in_namespace_of(self.init)) == 2))
+        return next(pid for pid in in_namespace_of(self.init) if pid != self.init)
+
+    def test_the_root_s_stops_are_told(self):
+        agent = self.agent(stopped="ok", continued="ok")
+        root = self.stoppable(agent)
+        for number in (19, 20):
+            kill(root, number)
+            self.assertTrue(agent.saw(f"stopped m1 {ROOT} {number}"), agent.lines)
+            kill(root, 18)
+            self.assertTrue(until(lambda: agent.lines[-1] == f"continued m1 {ROOT}"), agent.lines)
+        kill(root, 15)
+        self.assertTrue(agent.saw(f"exited m1 {ROOT} 15"))
+        self.assertEqual(7, len(agent.lines), agent.lines)
+        self.assert_gone()
+
+    def test_stops_are_told_until_acknowledged_and_only_the_last(self):
+        agent = self.agent(stopped=None)
+        root = self.stoppable(agent)
+        kill(root, 19)
+        self.assertTrue(until(lambda: agent.lines.count(f"stopped m1 {ROOT} 19") >= 2))
+        agent.close()
+        kill(root, 18)
+        kill(root, 20)
+        again = self.agent(stopped="ok", continued="ok")
+        self.assertTrue(again.saw(f"stopped m1 {ROOT} 20"), again.lines)
+        kill(root)
+        self.assertTrue(again.saw(f"exited m1 {ROOT} 9"))
+        self.assert_gone()
+
     def test_a_root_that_never_was_is_a_failure(self):
         agent = self.agent()
         self.script(f"{BOTH}", root=77)

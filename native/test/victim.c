@@ -25,8 +25,8 @@ static volatile uint64_t ballast[1 << 18];
 static void log_line(long thread, const siginfo_t *info)
 {
     char line[200];
-    int n = snprintf(line, sizeof(line), "%ld %d %d %d %d %d\n", thread, info->si_signo, info->si_code, info->si_pid,
-                     (int)info->si_uid, info->si_value.sival_int);
+    int n = snprintf(line, sizeof(line), "%ld %d %d %d %d %d\n", thread, info->si_signo, info->si_code,
+                     info->si_pid, (int)info->si_uid, info->si_value.sival_int);
 
     if (write(log_fd, line, (size_t)n) != n)
         abort();
