@@ -258,11 +258,24 @@ static int on_stop(struct body *body, pid_t tid, int status)
         }
     }
     /*
-     * A signal here can only be SIGSTOP. It is given on; the stop that follows comes as PTRACE_EVENT_STOP,
-     * is run through, and comes into force again when the deputy is let go.
+     * A signal here can only be SIGSTOP. A stop of all threads is called off by exec, so it is kept for
+     * afterwards. (A stop from before is in force, is run through, and comes back when we let go.)
      */
-    error = trace_continue(tid, event ? 0 : WSTOPSIG(status));
+    if (event == 0 && WSTOPSIG(status) == SIGSTOP)
+        body->stopped = true;
+    error = trace_continue(tid, 0);
     return error == -ESRCH ? 0 : error;
+}
+
+/* A SIGCONT since then has undone the stop, and would itself be undone by it. */
+static void stop_again(const struct body *body)
+{
+    struct proc_status status;
+
+    if (!body->stopped || proc_status(body->pid, body->pid, &status) < 0)
+        return;
+    if (!((status.shared | status.pending) >> (SIGCONT - 1) & 1) && kill(body->pid, SIGSTOP) < 0)
+        line_say(1, "error cannot stop %d again", body->pid);
 }
 
 int body_become(struct body *body, int *status)
@@ -294,6 +307,7 @@ int body_become(struct body *body, int *status)
         }
     }
     body->threads.count = 0;
+    stop_again(body);
     return trace_detach(body->pid, 0);
 }
 

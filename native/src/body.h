@@ -21,6 +21,7 @@ struct body {
     pid_t pid;
     pid_t executor; /* the thread that executes: the leader, if it lives */
     struct pids threads;
+    bool stopped; /* by a SIGSTOP that came on the way */
     size_t *told; /* of each thread's private queue, how many were looked at */
     const struct skip_one *skips;
     size_t skip_count;

@@ -254,17 +254,20 @@ int job_deputize(int argc, char **argv)
     sigaddset(&child, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &child, NULL) < 0)
         return EXIT_FAILED;
-    error = find_program(&job.plan);
-    if (error == 0) {
-        job.cgroup = cgroup_open(job.path);
-        error = job.cgroup < 0 ? job.cgroup : cgroup_set_frozen(job.cgroup, true, FREEZE_TIMEOUT_MS);
+    job.cgroup = cgroup_open(job.path);
+    /* An earlier run has done all. */
+    if (job.cgroup == -ENOENT) {
+        line_say(1, "done");
+        return EXIT_OK;
     }
+    error = job.cgroup < 0 ? job.cgroup : find_program(&job.plan);
+    if (error == 0)
+        error = cgroup_set_frozen(job.cgroup, true, FREEZE_TIMEOUT_MS);
     if (error == 0)
         error = deputize_all(&job);
     if (error == 0)
         error = cgroup_remove(job.path);
-    /* An earlier run has done all. */
-    if (error < 0 && error != -ENOENT) {
+    if (error < 0) {
         line_say(1, "error %s: %s", job.path, strerror(-error));
         return EXIT_FAILED;
     }

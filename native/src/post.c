@@ -12,7 +12,9 @@
  *   release                       lets them run. released
  *   watch PID                     watching PID | gone PID; and at its end, at any time: ended PID
  *
- * The end of stdin releases and ends. A killed post releases as well. One that is started again with the same
+ * The end of stdin releases and ends. A thread that sleeps where no signal reaches it (a dead disk) keeps
+ * post waiting: who gets no answer within seconds kills it and starts another. A killed post releases as
+ * well. One that is started again with the same
  * --id and told to deliver the last SEQ again knows whether it was done, within a second (injection.h).
  */
 #include "post.h"

@@ -1,9 +1,7 @@
 """Jobs deputize, watch and the deputy itself, with real processes."""
 import os
-import pty
 import random
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -60,6 +58,28 @@ class DeputizeTest(DeputyCase):
                 agent.tell(victim.pid, "exit 768")
                 self.assertEqual(3, victim.process.wait(5))
         self.assertTrue(until(lambda: agent.numbers() == [signal.SIGCONT]))
+
+    def test_a_stop_during_exile_holds_for_the_deputy(self):
+        agent = self.agent()
+        victim = self.victim(2)
+        self.freeze(victim.pid)
+        kill(victim.pid, signal.SIGSTOP)
+        self.assertEqual("done", self.deputize(victim.pid)[-1])
+        self.assertTrue(until(lambda: state(victim.pid) == "T"))
+        with open(f"/proc/{victim.pid}/cmdline", "rb") as f:
+            self.assertEqual(b"exile: victim @there\0", f.read())
+        self.assertEqual((victim.pid, 0x137f), os.waitpid(victim.pid, os.WUNTRACED))
+        subprocess.run(["kill", "-CONT", str(victim.pid)], check=True)
+        self.assertTrue(agent.has(victim.pid))
+
+    def test_a_program_that_cannot_be_executed_is_refused(self):
+        victim = self.victim()
+        self.freeze(victim.pid)
+        lines = self.deputize(victim.pid, extra=["--program", "/no/such/program"])
+        self.assertRegex(lines[0], f"^error {victim.pid} it cannot execute the deputy's program: No such file")
+        self.assertRegex(lines[-1], "^error /")
+        self.assertTrue(self.frozen())
+        self.assertEqual("done", self.deputize(victim.pid)[-1])
 
     def test_the_parent_sees_the_real_end(self):
         agent = self.agent()
@@ -353,80 +373,3 @@ class LifeTest(DeputyCase):
         self.assertEqual(f"gone {victim.pid}\n", watch.stdout.readline())
         count = victim.value()
         self.assertTrue(until(lambda: victim.value() > count))
-
-
-@needs_root
-class TerminalTest(DeputyCase):
-    """A shell with job control, in a terminal of its own."""
-
-    def setUp(self):
-        super().setUp()
-        self.shell, self.terminal = pty.fork()
-        if self.shell == 0:
-            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], dict(os.environ, PS1="$ ", TERM="dumb"))
-        self.text = ""
-        self.addCleanup(self.end_shell)
-
-    def end_shell(self):
-        kill(self.shell)
-        os.close(self.terminal)
-        os.waitpid(self.shell, 0)
-
-    def type(self, text):
-        self.text = ""
-        os.write(self.terminal, text.encode())
-
-    def shows(self, pattern, seconds=5):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if re.search(pattern, self.text):
-                return True
-            if select.select([self.terminal], [], [], 0.05)[0]:
-                self.text += os.read(self.terminal, 4096).decode(errors="replace")
-        return False
-
-    def on_signal(self, agent, pid, _tid, text):
-        """Does as if a real process with no handlers did at the destination."""
-        number = fields(text)[0]
-        if number == signal.SIGTSTP:
-            agent.tell(pid, "stop 20")
-        elif number == signal.SIGINT:
-            agent.tell(pid, "exit 2")
-
-    def test_a_job_of_a_shell(self):
-        agent = self.agent(on_signal=self.on_signal)
-        self.type("sleep 77\n")
-        self.assertTrue(until(lambda: self.job()))
-        job = self.job()
-        self.freeze(job)
-        self.assertEqual("done", self.deputize(job)[-1])
-        self.assertTrue(agent.has(job))
-        self.type("\x1a")
-        self.assertTrue(self.shows(r"Stopped\s+sleep 77"), self.text)
-        self.type("jobs\n")
-        self.assertTrue(self.shows(r"\[1\]\+\s+Stopped\s+sleep 77"), self.text)
-        self.type("bg\n")
-        self.assertTrue(self.shows(r"sleep 77 &"), self.text)
-        self.type("jobs\n")
-        self.assertTrue(self.shows(r"\[1\]\+\s+Running\s+sleep 77"), self.text)
-        self.type("fg\n")
-        self.assertTrue(self.shows("sleep 77"), self.text)
-        self.type("\x1a")
-        self.assertTrue(self.shows(r"Stopped\s+sleep 77"), self.text)
-        self.type("fg\n")
-        self.assertTrue(self.shows("sleep 77"), self.text)
-        self.assertTrue(until(lambda: state(job) == "S"))
-        self.type("\x03")
-        self.assertTrue(self.shows(r"\$ "), self.text)
-        self.type("echo status=$?\n")
-        self.assertTrue(self.shows("status=130"), self.text)
-        self.assertEqual([signal.SIGTSTP, signal.SIGCONT, signal.SIGTSTP, signal.SIGCONT, signal.SIGINT],
-                         agent.numbers())
-
-    def job(self):
-        with open(f"/proc/{self.shell}/task/{self.shell}/children") as f:
-            for pid in f.read().split():
-                with open(f"/proc/{pid}/cmdline", "rb") as c:
-                    if c.read() == b"sleep\x0077\0":
-                        return int(pid)
-        return None
