@@ -196,10 +196,21 @@ class CellTest(CellCase):
         self.assert_gone()
 
     def stoppable(self, agent):
-        self.script(f"sh -c '{ORPHAN} exec sleep 60' & {BOTH}")
+        """A root in a process group of its own: in an orphaned one, like the init's, nothing stops by SIGTSTP."""
+        program = os.path.join(self.folder, "program.py")
+        with open(program, "w") as f:
+            f.write("import os; os.setpgid(0, 0); os.execvp('sleep', ['sleep', '61'])")
+        self.script(f"sh -c '{ORPHAN} exec python3 {program}' & {BOTH}")
         self.assertTrue(agent.saw("resumed m1"))
-        self.assertTrue(until(lambda: len(in_namespace_of(self.init)) == 2))
-        return next(pid for pid in in_namespace_of(self.init) if pid != self.init)
+        self.assertTrue(until(lambda: self.sleeper()))
+        return self.sleeper()
+
+    def sleeper(self):
+        for pid in in_namespace_of(self.init):
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                if f.read() == b"sleep\x0061\0":
+                    return pid
+        return None
 
     def test_the_root_s_stops_are_told(self):
         agent = self.agent(stopped="ok", continued="ok")

@@ -3,7 +3,7 @@ import os
 import subprocess
 import unittest
 
-from deputies import DeputyCase, sigqueue, status, tgkill, threads
+from deputies import DeputyCase, info, sigqueue, status, tgkill, threads
 from support import CRIU, SHIM, Guard, kill, needs_root, until
 from test_cell import CellCase, in_namespace_of
 from test_signals import Post
@@ -95,6 +95,27 @@ class MoveTest(DeputyCase, CellCase):
         self.assertTrue(cell_agent.saw(f"exited m1 {victim.pid} 9"))
         home.tell(victim.pid, "exit 9")
         self.assertEqual(-9, victim.process.wait(5))
+
+    def test_a_stop_of_the_keyboard_stops_there(self):
+        """The signal's default action, with no help: the cell's init stands in for the shell."""
+        cell_agent = CellCase.agent(self, stopped="ok", continued="ok")
+        process = subprocess.Popen(["sleep", "62"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, preexec_fn=os.setpgrp)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        guard = self.move(process.pid)
+        self.assertEqual("dumped 0", guard.ask("dump"), self.log("dump.log"))
+        self.cell([CRIU, "restore", "-d", "-D", self.images, "-o", "restore.log", "--shell-job", "--action-script", SHIM,
+                   *COMMON], root=process.pid, first=process.pid + 1000)
+        self.assertTrue(cell_agent.saw("resumed m1"), self.log("restore.log"))
+        post = Post(self.init)
+        self.addCleanup(post.end)
+        self.assertRegex(post.deliver(process.pid, 0, info(20, 128)), "^delivered")
+        self.assertTrue(cell_agent.saw(f"stopped m1 {process.pid} 20"), cell_agent.lines)
+        self.assertRegex(post.deliver(process.pid, 0, info(18, 0, 7)), "^delivered")
+        self.assertTrue(cell_agent.saw(f"continued m1 {process.pid}"), cell_agent.lines)
+        self.assertRegex(post.deliver(process.pid, 0, info(2, 128)), "^delivered")
+        self.assertTrue(cell_agent.saw(f"exited m1 {process.pid} 2"), cell_agent.lines)
 
     def inside(self, pid):
         return next(p for p in in_namespace_of(self.init) if status(p, "NSpid")[0].split()[-1] == str(pid))
