@@ -268,6 +268,8 @@ class CellTest(CellCase):
         self.assertTrue(agent.saw("resumed m1"))
         self.cut()
         self.assertTrue(until(lambda: len(in_namespace_of(self.init)) == 2))
+        # The last of what it was woken for may still be under way.
+        time.sleep(0.1)
         before = self.switches()
         time.sleep(0.3)
         self.assertEqual(before, self.switches())

@@ -3,6 +3,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -55,7 +56,8 @@ class PostCase(DeputyCase):
         self.assertTrue(until(lambda: os.readlink(f"/proc/{self.pid}/exe") == command[0]))
 
     def victim_cell(self, extra_threads=0, *more):
-        self.log, self.count = os.path.join(self.folder, "log"), os.path.join(self.folder, "count")
+        folder = tempfile.mkdtemp(dir=self.folder)
+        self.log, self.count = os.path.join(folder, "log"), os.path.join(folder, "count")
         self.cell(built("victim"), self.log, self.count, str(extra_threads), *more)
         self.assertTrue(until(lambda: self.value() > 3))
 
@@ -77,8 +79,7 @@ class PostCase(DeputyCase):
             return 0
 
     def logged(self):
-        with open(self.log) as f:
-            return [tuple(map(int, line.split())) for line in f.read().splitlines()]
+        return [tuple(map(int, line.split())) for line in self.lines()]
 
     def lines(self):
         try:
@@ -114,7 +115,6 @@ class PostTest(PostCase):
                 self.assertEqual([w[:3] for w in wanted], [w[:3] for w in self.logged()])
                 self.assertEqual([w[3:5] for w in wanted if w[2] != -2], [w[3:5] for w in self.logged() if w[2] != -2])
                 self.assert_runs()
-                os.unlink(self.log)
                 self.outer.kill()
 
     def test_a_thread_gets_its_own(self):
