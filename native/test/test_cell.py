@@ -207,9 +207,12 @@ class CellTest(CellCase):
 
     def sleeper(self):
         for pid in in_namespace_of(self.init):
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                if f.read() == b"sleep\x0061\0":
-                    return pid
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    if f.read() == b"sleep\x0061\0":
+                        return pid
+            except OSError:
+                pass  # It has just ended.
         return None
 
     def test_the_root_s_stops_are_told(self):
