@@ -310,6 +310,7 @@ public final class DestinationMigration {
       case "resumed" -> letGo.complete(null);
       case "failed" -> restoreFailed(words);
       case "exited" -> exited(Integer.parseInt(words[3]));
+      case "stopped", "continued" -> {} // for the deputy at home, once there is one
       default -> LOG.warn("{}: the cell says something unknown: {}", facts.id, words[0]);
     }
     return "ok";
