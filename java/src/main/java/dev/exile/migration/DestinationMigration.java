@@ -1,32 +1,18 @@
 package dev.exile.migration;
 
-import dev.exile.criu.Criu;
-import dev.exile.process.Cell;
-import dev.exile.process.Cgroup;
 import dev.exile.rpc.peer.EndedNotice;
-import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.RestoreRequest;
-import dev.exile.rpc.peer.SocketPlan;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
-import dev.exile.sockets.Reconnector;
 import dev.exile.sockets.RelayStats;
-import java.io.Closeable;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -40,7 +26,6 @@ import org.slf4j.LoggerFactory;
  */
 public final class DestinationMigration {
   private static final Logger LOG = LoggerFactory.getLogger(DestinationMigration.class);
-  private static final Duration RESTORE_LIMIT = Duration.ofMinutes(2);
   private static final Duration PATIENCE = Duration.ofSeconds(2);
 
   /** The wait status of a process killed by SIGKILL. */
@@ -52,7 +37,6 @@ public final class DestinationMigration {
   /** After the process's end, connections that move no byte for so long are reset. */
   private static final long DRAIN_NANOS = TimeUnit.SECONDS.toNanos(10);
 
-  private static final long SLICE_MILLIS = 100;
   private static final long ASK_AFTER_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final Site site;
@@ -61,13 +45,9 @@ public final class DestinationMigration {
   private final Facts facts;
   private final Lifecycle<DestinationState> lifecycle;
   private final DestinationRelay relay;
-  private final CompletableFuture<Void> reachedHook = new CompletableFuture<>();
-  private final CompletableFuture<String> hookAnswer = new CompletableFuture<>();
-  private final CompletableFuture<Void> letGo = new CompletableFuture<>();
+  private final Restoration restoration;
   private final long reservedBytes;
 
-  private Cell cell;
-  private Closeable life;
   private RelayStats drained;
   private long drainedNanos;
   private volatile long homeHeardNanos = System.nanoTime();
@@ -97,6 +77,7 @@ public final class DestinationMigration {
             DestinationState::next,
             site.journal(),
             site.faults());
+    restoration = new Restoration(site, facts, relay);
     Path images = Directories.create(site.images(facts.id));
     try {
       lifecycle.begin("accepted from " + home.host());
@@ -116,9 +97,7 @@ public final class DestinationMigration {
     this.relay = relay;
     this.facts = facts;
     this.reservedBytes = 0;
-    if (facts.cellInit != 0) {
-      cell = new Cell(facts.cellInit, facts.cellStartTicks);
-    }
+    restoration = new Restoration(site, facts, relay);
     lifecycle =
         new Lifecycle<>(
             facts,
@@ -143,18 +122,17 @@ public final class DestinationMigration {
       lifecycle.enter(DestinationState.RESTORING, "all images are here");
     }
     try {
+      restoration.start(request);
+      Map<Integer, Integer> members = restoration.awaitHook();
       synchronized (this) {
-        startCell(request);
+        if (lifecycle.state() != DestinationState.RESTORING) {
+          throw new IOException("aborted: " + facts.reason);
+        }
+        restoration.freeze(request, members);
       }
-      await(reachedHook, "CRIU's restore");
-      Map<Integer, Integer> members = cell.members();
-      freeze(request, members);
-      connect(request, members);
-      hookAnswer.complete("resume");
-      await(letGo, "CRIU's last step");
-      awaitFrozen();
+      restoration.connect(request, members);
+      restoration.release();
       synchronized (this) {
-        checkWhole();
         lifecycle.enter(
             DestinationState.RESTORED,
             "%d processes, %d connections"
@@ -169,161 +147,18 @@ public final class DestinationMigration {
     }
   }
 
-  private void startCell(RestoreRequest request) throws IOException {
-    Directories.create(site.log(facts.id, "restore").getParent());
-    facts.established = request.getSocketsCount();
-    facts.listening = request.getListenersCount();
-    Map<Integer, String> listeners = new LinkedHashMap<>();
-    for (ListenerPlan listener : request.getListenersList()) {
-      listeners.put(listener.getKey(), listener.getAddress() + " " + listener.getPort());
-    }
-    facts.listenerAddresses = listeners;
-    facts.processes = request.getPidsCount();
-    List<String> command =
-        site.criu()
-            .restore(
-                site.images(facts.id),
-                site.log(facts.id, "restore"),
-                site.shim().hook(),
-                request.getShellJob());
-    int firstPid = request.getPidsList().stream().mapToInt(Integer::intValue).max().orElse(1) + 300;
-    Cell.Started started =
-        Cell.start(
-            site.shim(),
-            facts.id,
-            site.run().resolve(facts.id + ".life"),
-            site.cellSocket(),
-            request.getRootPid(),
-            firstPid,
-            command);
-    cell = started.cell();
-    life = started.life();
-    facts.cellInit = cell.init();
-    facts.cellStartTicks = cell.startTicks();
-    site.journal().save(facts);
-  }
-
-  private void await(CompletableFuture<Void> step, String what)
-      throws IOException, InterruptedException {
-    long end = System.nanoTime() + RESTORE_LIMIT.toNanos();
-    while (true) {
-      try {
-        step.get(SLICE_MILLIS, TimeUnit.MILLISECONDS);
-        return;
-      } catch (ExecutionException e) {
-        throw new IOException(e.getCause().getMessage(), e);
-      } catch (TimeoutException e) {
-        if (!cell.alive()) {
-          throw new IOException("the cell was killed during " + what, e);
-        }
-        if (System.nanoTime() > end) {
-          throw new IOException(
-              "%s took longer than %d s (log: %s on %s)"
-                  .formatted(
-                      what, RESTORE_LIMIT.toSeconds(), site.log(facts.id, "restore"), site.host()),
-              e);
-        }
-      }
-    }
-  }
-
-  /**
-   * CRIU still holds every thread, none has run. Frozen now, they stay where they are when it lets
-   * go: from then on CRIU's own fate does not matter any more.
-   */
-  private synchronized void freeze(RestoreRequest request, Map<Integer, Integer> members)
-      throws IOException {
-    if (lifecycle.state() != DestinationState.RESTORING) {
-      throw new IOException("aborted: " + facts.reason);
-    }
-    Cgroup parent = Cgroup.of(cell.init());
-    facts.cgroup = parent.directory().resolve("exile-" + facts.id).toString();
-    site.journal().save(facts); // before it is there: whoever comes after us finds it
-    Cgroup cgroup = parent.create("exile-" + facts.id);
-    for (int pid : request.getPidsList()) {
-      Integer restored = members.get(pid);
-      if (restored == null) {
-        throw new IOException("process " + pid + " is missing among the restored ones");
-      }
-      cgroup.add(restored);
-    }
-    cgroup.freeze(true);
-  }
-
-  private void connect(RestoreRequest request, Map<Integer, Integer> members) throws IOException {
-    for (ListenerPlan listener : request.getListenersList()) {
-      relay.listener(listener.getKey(), target(listener.getAddress(), listener.getPort()));
-    }
-    for (SocketPlan socket : request.getSocketsList()) {
-      int pid = members.get(socket.getPid());
-      InetSocketAddress at =
-          socket.getIpv6() && !socket.getMapped()
-              ? relay.entrance6().orElseThrow(() -> new IOException("no IPv6 on loopback here"))
-              : relay.entrance4();
-      relay.attach(
-          socket.getKey(), Reconnector.reconnect(pid, socket.getFd(), socket.getShutWrite(), at));
-    }
-    relay.seal();
-  }
-
-  /** Where new connections to a listener are made: a wildcard is reached over loopback. */
-  private static InetSocketAddress target(String address, int port) throws IOException {
-    InetAddress bound = InetAddress.getByName(address);
-    if (bound.isAnyLocalAddress()) {
-      bound = InetAddress.getByName(bound.getAddress().length == 4 ? "127.0.0.1" : "::1");
-    }
-    return new InetSocketAddress(bound, port);
-  }
-
-  /** Fails where one of the restored processes, which stand frozen, has been killed. */
-  private void checkWhole() throws IOException {
-    Cgroup cgroup = new Cgroup(Path.of(facts.cgroup));
-    if (!cell.alive() || facts.rootEnded || cgroup.pids().size() < facts.processes) {
-      throw new IOException("a restored process was killed before it ran");
-    }
-  }
-
-  private void awaitFrozen() throws IOException, InterruptedException {
-    Cgroup cgroup = new Cgroup(Path.of(facts.cgroup));
-    for (int i = 0; i < 5_000; i++) {
-      if (cgroup.frozen()) {
-        return;
-      }
-      Thread.sleep(1);
-    }
-    throw new IOException("the restored tree does not stand still in " + cgroup.directory());
-  }
-
   // ---- What the cell reports. ----
 
   /** Answers one line of the cell, see CellServer. */
   String cellSays(String[] words) throws InterruptedException {
     switch (words[0]) {
-      case "pre-resume" -> {
-        reachedHook.complete(null);
-        try {
-          return hookAnswer.get();
-        } catch (ExecutionException e) {
-          return "abort";
-        }
-      }
-      case "resumed" -> letGo.complete(null);
-      case "failed" -> restoreFailed(words);
       case "exited" -> exited(Integer.parseInt(words[3]));
       case "stopped", "continued" -> {} // for the deputy at home, once there is one
-      default -> LOG.warn("{}: the cell says something unknown: {}", facts.id, words[0]);
+      default -> {
+        return restoration.cellSays(words);
+      }
     }
     return "ok";
-  }
-
-  private void restoreFailed(String[] words) {
-    Path log = site.log(facts.id, "restore");
-    IOException failure =
-        new IOException(
-            "CRIU's restore failed: %s (%s %s; log: %s on %s)"
-                .formatted(Criu.errorLine(log), words[2], words[3], log, site.host()));
-    reachedHook.completeExceptionally(failure);
-    letGo.completeExceptionally(failure);
   }
 
   /** The root has ended; its descendants may live on, and the migration with them. */
@@ -342,7 +177,7 @@ public final class DestinationMigration {
    * as long as it moves, then ends the migration.
    */
   private void endWhenEmpty() throws IOException {
-    if (cell.alive()) {
+    if (restoration.alive()) {
       return;
     }
     relay.drain();
@@ -360,7 +195,7 @@ public final class DestinationMigration {
     lifecycle.force(DestinationState.ENDED, "ended" + WaitStatus.describe(facts.waitStatus));
     relay.close();
     carriers.unregister(facts.id);
-    closeLife();
+    restoration.closeLife();
     FrozenTree.removeCgroup(facts);
   }
 
@@ -390,7 +225,7 @@ public final class DestinationMigration {
         lifecycle.enter(DestinationState.COMMITTED, home.host() + " has committed");
       }
       if (lifecycle.state() == DestinationState.COMMITTED) {
-        new Cgroup(Path.of(facts.cgroup)).freeze(false);
+        restoration.thaw();
         lifecycle.force(DestinationState.RUNNING, "thawed");
       }
       if (lifecycle.state().undecided()) {
@@ -423,16 +258,10 @@ public final class DestinationMigration {
   }
 
   private void undo() {
-    hookAnswer.complete("abort");
-    if (cell != null) {
-      cell.kill();
-    }
-    IOException aborted = new IOException("aborted: " + facts.reason);
-    reachedHook.completeExceptionally(aborted);
-    letGo.completeExceptionally(aborted);
+    restoration.kill(facts.reason);
     carriers.unregister(facts.id);
     relay.close();
-    boolean clean = removed("line to its cell", this::closeLife);
+    boolean clean = removed("line to its cell", restoration::closeLife);
     clean &= removed("cgroup", () -> FrozenTree.endBody(facts));
     clean &= removed("images", () -> Directories.delete(site.images(facts.id)));
     if (clean) {
@@ -453,13 +282,6 @@ public final class DestinationMigration {
     } catch (IOException e) {
       LOG.warn("{}: its {} cannot be removed yet: {}", facts.id, what, e.toString());
       return false;
-    }
-  }
-
-  private void closeLife() throws IOException {
-    if (life != null) {
-      life.close();
-      life = null;
     }
   }
 
@@ -505,7 +327,7 @@ public final class DestinationMigration {
 
   private void abortUnlessWhole() {
     try {
-      checkWhole();
+      restoration.checkWhole();
     } catch (IOException e) {
       abort(e.getMessage());
     }
@@ -539,13 +361,7 @@ public final class DestinationMigration {
               DestinationState.ABORTING, "the agent of " + site.host() + " was restarted");
       case RESTORED, COMMITTED, RUNNING -> {
         carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
-        for (Map.Entry<Integer, String> listener : facts.listenerAddresses.entrySet()) {
-          String[] parts = listener.getValue().split(" ", 2);
-          relay.listener(listener.getKey(), target(parts[0], Integer.parseInt(parts[1])));
-        }
-        relay.seal();
-        letGo.complete(null);
-        hookAnswer.complete("resume");
+        restoration.takeUp();
       }
       case ABORTING, ENDED, ABORTED -> {}
     }
@@ -587,6 +403,6 @@ public final class DestinationMigration {
 
   /** PIDs of its processes on this host. */
   public List<Integer> pids() {
-    return cell == null || isOver() ? List.of() : new ArrayList<>(cell.members().values());
+    return isOver() ? List.of() : restoration.pids();
   }
 }
