@@ -111,11 +111,12 @@ static int move_to(const char *cgroup, const char *pid)
     return error;
 }
 
-static int move_back(const char *pid, const struct back *backs, size_t count)
+int cgroup_move_back(pid_t number, const struct back *backs, size_t count)
 {
-    long number = strtol(pid, NULL, 10);
+    char pid[16];
     int error = -ENOENT;
 
+    snprintf(pid, sizeof(pid), "%d", number);
     for (size_t i = 0; i < count; i++) {
         if (backs[i].pid == number) {
             error = move_to(backs[i].cgroup, pid);
@@ -151,7 +152,7 @@ static int empty_once(int cgroup, const struct back *backs, size_t count)
 
         *end = 0;
         listed++;
-        result = move_back(rest, backs, count);
+        result = cgroup_move_back((pid_t)strtol(rest, NULL, 10), backs, count);
         if (result == 0)
             moved++;
         else
@@ -174,6 +175,16 @@ int cgroup_empty(int cgroup, const struct back *backs, size_t count)
         if (sys_left_ms(deadline) == 0)
             return -ETIMEDOUT;
     }
+}
+
+pid_t cgroup_first(int cgroup)
+{
+    char list[64];
+    ssize_t n = sys_read_at(cgroup, "cgroup.procs", list, sizeof(list));
+
+    if (n < 0)
+        return (pid_t)n;
+    return n == 0 ? 0 : (pid_t)strtol(list, NULL, 10);
 }
 
 int cgroup_remove(const char *path)

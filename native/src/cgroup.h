@@ -37,6 +37,12 @@ must_use int cgroup_set_frozen(int cgroup, bool frozen, int timeout_ms);
  */
 must_use int cgroup_empty(int cgroup, const struct back *backs, size_t count);
 
+/* Moves one process back, by the same rule. Out of a frozen cgroup into one that is not: it alone may run. */
+must_use int cgroup_move_back(pid_t pid, const struct back *backs, size_t count);
+
+/* The pid of one process in the cgroup, or 0 if it is empty. */
+must_use pid_t cgroup_first(int cgroup);
+
 /* rmdir, with some patience for EBUSY: a process that is just dying still counts. */
 must_use int cgroup_remove(const char *path);
 

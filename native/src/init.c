@@ -33,6 +33,8 @@ enum {
     FAILED_RETRY_MS = 100,
     FAILED_TIMEOUT_MS = 5000,
     EXITED_RETRY_MS = 200,
+    NEWS_SLOW_AFTER_MS = 10000,
+    NEWS_SLOW_RETRY_MS = 1000,
     EXITED_SLOW_AFTER_MS = 10000,
     EXITED_SLOW_RETRY_MS = 2000,
 };
@@ -52,6 +54,10 @@ struct init {
     bool root_gone;
     int root_status;
     bool childless;
+    int root_stop;   /* the signal that stopped it, 0 while it runs */
+    int told_stop;   /* what the agent last acknowledged of that */
+    int asking_stop; /* what it is being told */
+    struct talk news;
     bool talking;
     bool answered;
     bool doomed; /* failed: everything is being killed */
@@ -152,8 +158,11 @@ static void reap(struct init *init)
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (pid == init->criu) {
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+        if (WIFSTOPPED(status) || WIFCONTINUED(status)) {
+            if (pid == init->cell->root)
+                init->root_stop = WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
+        } else if (pid == init->criu) {
             init->criu_gone = true;
             init->criu_status = status;
             init->criu = 0;
@@ -182,6 +191,46 @@ static void begin_exited(struct init *init)
     init->talk.slow_at = sys_now() + (uint64_t)EXITED_SLOW_AFTER_MS * 1000;
     init->talk.slow_retry_ms = EXITED_SLOW_RETRY_MS;
     init->talking = true;
+}
+
+static bool has_news(const struct init *init)
+{
+    return init->stage == RESUMED && !init->root_gone && init->root_stop != init->told_stop;
+}
+
+/*
+ * The parent at home is to see the root stop and go on. Told is the state as it is now, until the agent
+ * acknowledges it: a stop that was over before it could be told is passed over. Others than the root have
+ * their parent in here.
+ */
+static void step_news(struct init *init)
+{
+    struct talk *news = &init->news;
+
+    if (!has_news(init) || init->asking_stop != init->root_stop)
+        talk_end(news);
+    if (!has_news(init))
+        return;
+    if (news->in.fd < 0 && (!news->path || init->asking_stop != init->root_stop)) {
+        init->asking_stop = init->root_stop;
+        if (init->root_stop)
+            talk_begin(news, init->cell->socket, EXITED_RETRY_MS, "stopped %s %d %d", init->cell->id,
+                       init->cell->root, init->root_stop);
+        else
+            talk_begin(news, init->cell->socket, EXITED_RETRY_MS, "continued %s %d", init->cell->id,
+                       init->cell->root);
+        news->slow_at = sys_now() + (uint64_t)NEWS_SLOW_AFTER_MS * 1000;
+        news->slow_retry_ms = NEWS_SLOW_RETRY_MS;
+    }
+    if (!talk_step(news))
+        return;
+    if (strcmp(news->answer, "ok") != 0) {
+        talk_again(news);
+        return;
+    }
+    init->told_stop = init->asking_stop;
+    talk_end(news);
+    news->path = NULL;
 }
 
 /* Looks at what was learnt. -1: go on; otherwise the exit code. */
@@ -218,6 +267,12 @@ static int timeout_ms(const struct init *init)
 
     if (init->talking && !init->answered)
         timeout = talk_timeout_ms(&init->talk);
+    if (has_news(init)) {
+        int left = talk_timeout_ms(&init->news);
+
+        if (left >= 0 && (timeout < 0 || timeout > left))
+            timeout = left;
+    }
     if (init->talking && init->doomed) {
         int left = sys_left_ms(init->give_up);
 
@@ -256,10 +311,11 @@ static int live(struct init *init)
             {.fd = init->lifeline, .events = POLLIN},
             {.fd = init->hook, .events = POLLIN},
             {.fd = init->talking && !init->answered ? init->talk.in.fd : -1, .events = POLLIN},
+            {.fd = init->news.in.fd, .events = POLLIN},
         };
         int code;
 
-        if (poll(events, 4, timeout_ms(init)) < 0 && errno != EINTR)
+        if (poll(events, 5, timeout_ms(init)) < 0 && errno != EINTR)
             return EXIT_FAILED;
         /* First the signals: what the hook said before it, or the agent, ended goes before that end. */
         read_signals(init);
@@ -272,6 +328,7 @@ static int live(struct init *init)
          */
         if (events[1].revents && init->lifeline >= 0 && lifeline_cut(init->lifeline))
             return EXIT_FAILED;
+        step_news(init);
         step_talk(init);
         code = judge(init);
         if (code >= 0)
@@ -281,7 +338,7 @@ static int live(struct init *init)
 
 int init_run(const struct cell *cell, int report)
 {
-    struct init init = {.cell = cell, .hook = -1, .talk = {.in = {.fd = -1}}};
+    struct init init = {.cell = cell, .hook = -1, .talk = {.in = {.fd = -1}}, .news = {.in = {.fd = -1}}};
     int error = set_up(cell);
 
     if (error < 0) {

@@ -1,4 +1,5 @@
 /* The multi-call entry: picks the job. A new job is a file, a line in shim.h and a line in the table. */
+#include "deputy.h"
 #include "shim.h"
 
 #include <signal.h>
@@ -10,13 +11,16 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } jobs[] = {
-    {"freeze", job_freeze},
-    {"cell", job_cell},
-    {"hook", job_hook},
+    {"freeze", job_freeze},     {"cell", job_cell},   {"hook", job_hook},
+    {"deputize", job_deputize}, {"watch", job_watch}, {"post", job_post},
 };
 
 int main(int argc, char **argv)
 {
+    /* Its argv[0] is what ps shows. Before the next line: to set a disposition may drop a pending signal. */
+    if (getenv(DEPUTY_ENV_ID))
+        return job_deputy(argv);
+
     /* An ignored SIGCHLD is inherited through exec, and with it children vanish before they are waited for.
      */
     signal(SIGCHLD, SIG_DFL);
@@ -28,11 +32,11 @@ int main(int argc, char **argv)
     if (argc == 1 && getenv("CRTOOLS_SCRIPT_ACTION"))
         return job_hook(argc, argv);
     if (argc < 2)
-        return usage_error("usage: exile-shim JOB ... (jobs: freeze, cell, hook)");
+        return usage_error("usage: exile-shim JOB ... (jobs: freeze, cell, hook, deputize, watch, post)");
 
     for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++) {
         if (strcmp(argv[1], jobs[i].name) == 0)
             return jobs[i].run(argc - 1, argv + 1);
     }
-    return usage_error("no job '%s' (jobs: freeze, cell, hook)", argv[1]);
+    return usage_error("no job '%s' (jobs: freeze, cell, hook, deputize, watch, post)", argv[1]);
 }

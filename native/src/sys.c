@@ -17,6 +17,11 @@ int sys_pidfd_open(pid_t pid)
     return fd < 0 ? -errno : fd;
 }
 
+int sys_pidfd_signal(int pidfd, int number)
+{
+    return syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) < 0 ? -errno : 0;
+}
+
 pid_t sys_fork_into(unsigned long namespaces)
 {
     /*

@@ -10,6 +10,8 @@
 
 must_use int sys_pidfd_open(pid_t pid);
 
+must_use int sys_pidfd_signal(int pidfd, int number);
+
 /* A fork into new namespaces (CLONE_NEW* flags). 0 in the child, the child's pid in the parent. */
 must_use pid_t sys_fork_into(unsigned long namespaces);
 

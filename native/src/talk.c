@@ -27,7 +27,7 @@ void talk_begin(struct talk *talk, const char *path, unsigned int retry_ms, cons
     va_end(arguments);
 }
 
-static int connect_to(const char *path)
+int talk_connect(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd;
@@ -69,7 +69,7 @@ static void try_connect(struct talk *talk)
 {
     char line[LINE_SIZE + 1];
     int size = snprintf(line, sizeof(line), "%s\n", talk->question);
-    int fd = connect_to(talk->path);
+    int fd = talk_connect(talk->path);
 
     if (fd >= 0) {
         talk->in.fd = fd;

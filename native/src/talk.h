@@ -25,6 +25,9 @@ struct talk {
 /* -ENAMETOOLONG if a unix socket address cannot hold the path. */
 must_use int talk_check_path(const char *path);
 
+/* A nonblocking, close-on-exec connection, or an error at once. */
+must_use int talk_connect(const char *path);
+
 void talk_begin(struct talk *talk, const char *path, unsigned int retry_ms, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

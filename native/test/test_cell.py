@@ -195,6 +195,53 @@ class CellTest(CellCase):
         self.assertTrue(agent.saw("failed m1 exit 0"))
         self.assert_gone()
 
+    def stoppable(self, agent):
+        """A root in a process group of its own: in an orphaned one, like the init's, nothing stops by SIGTSTP."""
+        program = os.path.join(self.folder, "program.py")
+        with open(program, "w") as f:
+            f.write("import os; os.setpgid(0, 0); os.execvp('sleep', ['sleep', '61'])")
+        self.script(f"sh -c '{ORPHAN} exec python3 {program}' & {BOTH}")
+        self.assertTrue(agent.saw("resumed m1"))
+        self.assertTrue(until(lambda: self.sleeper()))
+        return self.sleeper()
+
+    def sleeper(self):
+        for pid in in_namespace_of(self.init):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    if f.read() == b"sleep\x0061\0":
+                        return pid
+            except OSError:
+                pass  # It has just ended.
+        return None
+
+    def test_the_root_s_stops_are_told(self):
+        agent = self.agent(stopped="ok", continued="ok")
+        root = self.stoppable(agent)
+        for number in (19, 20):
+            kill(root, number)
+            self.assertTrue(agent.saw(f"stopped m1 {ROOT} {number}"), agent.lines)
+            kill(root, 18)
+            self.assertTrue(until(lambda: agent.lines[-1] == f"continued m1 {ROOT}"), agent.lines)
+        kill(root, 15)
+        self.assertTrue(agent.saw(f"exited m1 {ROOT} 15"))
+        self.assertEqual(7, len(agent.lines), agent.lines)
+        self.assert_gone()
+
+    def test_stops_are_told_until_acknowledged_and_only_the_last(self):
+        agent = self.agent(stopped=None)
+        root = self.stoppable(agent)
+        kill(root, 19)
+        self.assertTrue(until(lambda: agent.lines.count(f"stopped m1 {ROOT} 19") >= 2))
+        agent.close()
+        kill(root, 18)
+        kill(root, 20)
+        again = self.agent(stopped="ok", continued="ok")
+        self.assertTrue(again.saw(f"stopped m1 {ROOT} 20"), again.lines)
+        kill(root)
+        self.assertTrue(again.saw(f"exited m1 {ROOT} 9"))
+        self.assert_gone()
+
     def test_a_root_that_never_was_is_a_failure(self):
         agent = self.agent()
         self.script(f"{BOTH}", root=77)
@@ -224,6 +271,8 @@ class CellTest(CellCase):
         self.assertTrue(agent.saw("resumed m1"))
         self.cut()
         self.assertTrue(until(lambda: len(in_namespace_of(self.init)) == 2))
+        # The last of what it was woken for may still be under way.
+        time.sleep(0.1)
         before = self.switches()
         time.sleep(0.3)
         self.assertEqual(before, self.switches())

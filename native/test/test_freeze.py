@@ -237,7 +237,10 @@ class UsageTest(unittest.TestCase):
                           ["freeze", "--cgroup", "/a"], ["freeze", "--cgroup", "/a", "--back", "x=/b", "--", "true"],
                           ["freeze", "--what"], ["cell", "--id", "two words"], ["cell", "--id", "a", "--", "true"],
                           ["cell", "--id", "a", "--socket", "/s", "--first-pid", "1", "--", "true"],
-                          ["cell", "--id", "a", "--socket", "/" + "s" * 120], ["hook"], ["hook", "x"]):
+                          ["cell", "--id", "a", "--socket", "/" + "s" * 120], ["hook"], ["hook", "x"],
+                          ["deputize"], ["deputize", "--cgroup", "c"], ["deputize", "--skip", "1:2"],
+                          ["deputize", "--id", "i", "--socket", "/s", "--title", "t", "--cgroup", "/c", "x"],
+                          ["watch"], ["watch", "--id", "i", "x"], ["post"], ["post", "--id", "i", "--cell", "x"]):
             with self.subTest(arguments):
                 done = subprocess.run([SHIM] + arguments, capture_output=True, text=True, timeout=5)
                 self.assertEqual(2, done.returncode)

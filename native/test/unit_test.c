@@ -3,6 +3,10 @@
 #include "cgroup.h"
 #include "criu.h"
 #include "lines.h"
+#include "proc.h"
+#include "siginfo.h"
+#include "skip.h"
+#include "stub.h"
 #include "sys.h"
 #include "talk.h"
 
@@ -11,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int failures;
@@ -149,6 +154,115 @@ static void the_hooks_signals_differ(void)
     CHECK(SIGNAL_RESUMED != SIGNAL_ABORT && SIGNAL_ABORT < SIGRTMAX);
 }
 
+static void siginfo_goes_through_text(void)
+{
+    siginfo_t info = {.si_signo = SIGUSR1, .si_code = SI_QUEUE};
+    siginfo_t back;
+    char text[SIGINFO_TEXT];
+
+    info.si_pid = 4711;
+    info.si_value.sival_ptr = &info;
+    siginfo_print(&info, text);
+    CHECK(strlen(text) == 96 && strncmp(text, "0a000000", 8) == 0);
+    CHECK(siginfo_parse(text, &back) == 0 && memcmp(&info, &back, SIGINFO_BYTES) == 0);
+    CHECK(siginfo_parse(text + 2, &back) == -EINVAL);
+    text[5] = 'x';
+    CHECK(siginfo_parse(text, &back) == -EINVAL);
+    info.si_signo = 65;
+    siginfo_print(&info, text);
+    CHECK(siginfo_parse(text, &back) == -EINVAL);
+}
+
+static bool is_own(int number, int code)
+{
+    siginfo_t info = {.si_signo = number, .si_code = code};
+
+    return siginfo_is_own(&info);
+}
+
+static void what_a_process_brings_upon_itself_is_its_own(void)
+{
+    CHECK(is_own(SIGALRM, SI_KERNEL) && !is_own(SIGALRM, SI_USER));
+    CHECK(is_own(SIGCHLD, CLD_EXITED) && !is_own(SIGCHLD, SI_USER) && !is_own(SIGCHLD, SI_QUEUE));
+    CHECK(is_own(SIGUSR1, SI_TIMER) && !is_own(SIGUSR1, SI_TKILL));
+    CHECK(is_own(SIGIO, POLL_IN) && is_own(SIGURG, SI_KERNEL));
+    /* From a terminal. */
+    CHECK(!is_own(SIGINT, SI_KERNEL) && !is_own(SIGWINCH, SI_KERNEL) && !is_own(SIGHUP, SI_KERNEL));
+}
+
+static void skips_are_counted_per_queue(void)
+{
+    struct skip_one list[4];
+    struct skip skip;
+    size_t used = 0;
+
+    CHECK(skip_parse("7:10:1,7/9:34:2", list, 4, &used) == 0 && used == 2);
+    CHECK(skip_parse("8:10:1", list, 4, &used) == 0 && used == 3);
+    CHECK(skip_parse("8:10:1,8:11:1", list, 4, &used) == -E2BIG);
+    for (const char *const *bad = (const char *const[]){"1", "1:2", "1:2:", "1:2:3,", ",1:2:3", "1/:2:3",
+                                                        "1:65:1", "0:2:3", "1:2:3:4", NULL};
+         *bad; bad++) {
+        used = 0;
+        CHECK(skip_parse(*bad, list, 4, &used) == -EINVAL);
+    }
+    used = 0;
+    CHECK(skip_parse("7:10:1,7/9:34:2,8:10:1", list, 4, &used) == 0);
+    skip_pick(list, used, 7, 9, &skip);
+    CHECK(!skip_next(&skip, 10) && skip_next(&skip, 34) && skip_next(&skip, 34) && !skip_next(&skip, 34));
+    skip_pick(list, used, 7, 0, &skip);
+    CHECK(skip_next(&skip, 10) && !skip_next(&skip, 10) && !skip_next(&skip, 0) && !skip_next(&skip, 65));
+}
+
+static void a_status_file_is_read(void)
+{
+    struct proc_status status;
+
+    CHECK(proc_parse_status(
+              "Name:\tx\nState:\tS (sleeping)\nNSpid:\t930\t2\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"
+              "SigQ:\t8/96365\nSigPnd:\t0000000000000200\nShdPnd:\t8000000000000000\nSeccomp:\t2\n",
+              &status) == 0);
+    CHECK(status.state == 'S' && status.inner == 2 && status.uid == 2 && status.gid == 6 && status.filtered);
+    CHECK(status.pending == 0x200 && status.shared == 1ULL << 63 && status.queued == 8 &&
+          status.limit == 96365);
+    CHECK(proc_parse_status("State:\tS\n", &status) == -EINVAL);
+    CHECK(proc_status(getpid(), getpid(), &status) == 0 && status.inner == getpid() && !status.filtered);
+}
+
+static void a_stub_is_built_for_where_the_thread_was(void)
+{
+    const siginfo_t info = {.si_signo = SIGUSR1};
+    const struct inject_order order = {.head = {INJECT_MAGIC, 5, 6, 0}, .pid = 2, .info = &info};
+    struct user_regs_struct regs = {.rip = 0x1000, .orig_rax = SYS_read, .rax = (uint64_t)-512};
+    struct inject inject;
+    int error;
+
+    inject_build(&inject, 0x7000, &order, &regs);
+    CHECK(memcmp(inject.bytes, &order.head, sizeof(order.head)) == 0);
+    CHECK(inject_place(0x7000, &regs, &error) == INJECT_OUTSIDE);
+    inject_enter(&inject, &regs);
+    CHECK(inject_place(0x7000, &regs, &error) == INJECT_BEFORE && (long)regs.orig_rax == -1);
+    regs = (struct user_regs_struct){.orig_rax = SYS_epoll_wait, .rax = (uint64_t)-EINTR, .r10 = 0xffffffff};
+    regs_undo_interrupt(&regs);
+    CHECK((long)regs.rax == -514);
+    regs = (struct user_regs_struct){.orig_rax = SYS_epoll_wait, .rax = (uint64_t)-EINTR, .r10 = 100};
+    regs_undo_interrupt(&regs);
+    CHECK((long)regs.rax == -EINTR);
+}
+
+static void what_a_body_is_to_execute_must_fit(void)
+{
+    static struct become become;
+    static char big[BECOME_SIZE];
+    const char *const argv[] = {"exile: x @y", NULL};
+    const char *const much[] = {big, NULL};
+
+    CHECK(become_build(&become, 0x7000, "/bin/x", argv, argv, 9) == 0);
+    CHECK(become.used % 8 == 0 && become.path > 0x7000 && become.envp > become.argv);
+    CHECK(strcmp((char *)become.bytes + (become.path - 0x7000), "/bin/x") == 0);
+    memset(big, 'b', sizeof(big) - 1);
+    CHECK(become_build(&become, 0x7000, "/bin/x", much, argv, 9) == -E2BIG);
+}
+
 int main(void)
 {
     numbers_are_plain_and_in_range();
@@ -160,6 +274,12 @@ int main(void)
     small_files_are_read_and_cut();
     nobody_at_the_socket_is_waited_for_until_the_deadline();
     the_hooks_signals_differ();
+    siginfo_goes_through_text();
+    what_a_process_brings_upon_itself_is_its_own();
+    skips_are_counted_per_queue();
+    a_status_file_is_read();
+    a_stub_is_built_for_where_the_thread_was();
+    what_a_body_is_to_execute_must_fit();
     printf("unit tests: %s\n", failures ? "FAILED" : "ok");
     return failures != 0;
 }

@@ -47,7 +47,7 @@ import org.slf4j.LoggerFactory;
 /** The daemon: wires everything together, starts it, and stops it in the opposite order. */
 public final class Agent implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Agent.class);
-  private static final Duration STOP_PATIENCE = Duration.ofSeconds(20);
+  private static final Duration STOP_PATIENCE = Duration.ofSeconds(40);
   private static final int LARGEST_MESSAGE = 16 << 20;
 
   private final AgentConfig config;
@@ -78,9 +78,10 @@ public final class Agent implements AutoCloseable {
     Set<String> known = new HashSet<>(config.peers().keySet());
     known.add(config.name()); // for the rehearsal
     SslContext tls = identity.server(known);
-    carriers = new CarrierServer(config.self().carrier(), tls, loops);
+    carriers = new CarrierServer(tls, loops);
     Function<String, Optional<PeerLink>> peerOf = name -> Optional.ofNullable(peers.get(name));
     migrations = new Migrations(site, carriers, id -> relay(id, loops), peerOf);
+    migrations.load();
     cells = new CellServer(site.cellSocket(), migrations::cellSays);
     peerServer =
         NettyServerBuilder.forAddress(config.self().control())
@@ -181,9 +182,10 @@ public final class Agent implements AutoCloseable {
   }
 
   private void start() throws IOException {
+    carriers.listen(config.self().carrier());
     peerServer.start();
-    rehearse();
     migrations.start();
+    rehearse();
     controlServer.start();
     Files.setPosixFilePermissions(config.socket(), PosixFilePermissions.fromString("rw-------"));
     LOG.info("{} listens at {}", config.name(), config.self());

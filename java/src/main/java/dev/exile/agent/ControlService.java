@@ -69,7 +69,7 @@ final class ControlService extends ControlGrpc.ControlImplBase {
     } catch (RefusedException e) {
       observer.onError(fault(Status.FAILED_PRECONDITION, e.getMessage()));
     } catch (IOException e) {
-      observer.onError(fault(Status.UNAVAILABLE, e.getMessage()));
+      observer.onError(fault(Status.FAILED_PRECONDITION, e.getMessage()));
     } catch (RuntimeException e) {
       LOG.error("a request failed", e);
       observer.onError(fault(Status.INTERNAL, e.toString()));
@@ -190,7 +190,7 @@ final class ControlService extends ControlGrpc.ControlImplBase {
   private static String outcome(HomeMigration migration) {
     Facts facts = migration.facts();
     try {
-      if (migration.awaitSettled(ROLLBACK_PATIENCE)) {
+      if (migration.awaitDone(ROLLBACK_PATIENCE)) {
         return "migration %s is rolled back; process %d runs on at %s"
             .formatted(facts.id, facts.pid, facts.from);
       }

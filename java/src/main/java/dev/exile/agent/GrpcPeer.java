@@ -108,7 +108,11 @@ final class GrpcPeer implements PeerLink, AutoCloseable {
       switch (status.getCode()) {
         case FAILED_PRECONDITION, INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNIMPLEMENTED ->
             throw new Refused(host + ": " + said);
-        default -> throw new Lost("%s at %s: %s".formatted(host, address, said), e);
+        default -> {
+          // The next call is to try at once, not when gRPC's backoff allows it.
+          channel.resetConnectBackoff();
+          throw new Lost("%s at %s: %s".formatted(host, address, said), e);
+        }
       }
     }
   }

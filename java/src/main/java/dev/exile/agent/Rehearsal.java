@@ -15,6 +15,7 @@ import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -34,6 +35,7 @@ final class Rehearsal {
   private static final int BACKLOG = 16;
   private static final int CONNECTIONS = 30;
   private static final int EXCHANGES = 20;
+  private static final Duration FLUSH = Duration.ofSeconds(2);
 
   private Rehearsal() {}
 
@@ -52,8 +54,8 @@ final class Rehearsal {
   static void run(
       CarrierServer carriers, Connector connector, String self, Path images, EventLoopGroup loops)
       throws IOException, InterruptedException {
-    Path outgoing = Directories.create(images.resolve(ID + "-out"));
-    Path incoming = Directories.create(images.resolve(ID));
+    Path outgoing = empty(images.resolve(ID + "-out"));
+    Path incoming = empty(images.resolve(ID));
     try (DestinationRelay relay = new DestinationRelay(ID, loops);
         Carrier carrier = connector.connect()) {
       carriers.register(ID, self, incoming, relay, Long.MAX_VALUE);
@@ -68,6 +70,12 @@ final class Rehearsal {
       Directories.delete(outgoing);
       Directories.delete(incoming);
     }
+  }
+
+  /** An agent that was killed in its rehearsal may have left something. */
+  private static Path empty(Path directory) throws IOException {
+    Directories.delete(directory);
+    return Directories.create(directory);
   }
 
   private static void files(Carrier carrier, Path directory, int round)
@@ -101,6 +109,7 @@ final class Rehearsal {
       for (int i = 0; i < CONNECTIONS; i++) {
         exchange(entrance);
       }
+      home.close(FLUSH);
     }
   }
 

@@ -58,7 +58,7 @@ final class Reports {
     if (facts.role.equals("home")) {
       return switch (HomeState.valueOf(facts.state)) {
         case REFUSED -> "refused";
-        case ROLLED_BACK -> "rolled-back";
+        case ROLLED_BACK -> facts.exited ? "exited" : "rolled-back";
         case FORWARDING, ENDED -> "migrated";
         case IN_DOUBT -> "in-doubt";
         default -> "";

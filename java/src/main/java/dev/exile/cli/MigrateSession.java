@@ -27,7 +27,7 @@ import java.util.function.Consumer;
  */
 final class MigrateSession {
   /** How long the agent may take to end a migration that it has agreed to cancel. */
-  private static final Duration CANCEL_PATIENCE = Duration.ofSeconds(20);
+  private static final Duration CANCEL_PATIENCE = Duration.ofSeconds(40);
 
   private final ControlClient client;
   private final ProgressView view;

@@ -11,7 +11,7 @@ final class Outcome {
   static int exitCode(Report report) {
     return switch (report.getOutcome()) {
       case "migrated" -> ExitCode.OK;
-      case "refused", "rolled-back" -> ExitCode.FAILED;
+      case "refused", "rolled-back", "exited" -> ExitCode.FAILED;
       default -> ExitCode.IN_DOUBT;
     };
   }
@@ -29,6 +29,9 @@ final class Outcome {
                   + report.getPid()
                   + " runs on at "
                   + report.getFrom());
+      case "exited" ->
+          err.println(
+              "PID " + report.getPid() + " has ended before it moved: " + report.getReason());
       case "in-doubt" -> inDoubt(report, err);
       default -> err.println(report.getOutcome() + ": " + report.getReason());
     }

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 public final class Linux {
   private static final long SYS_PIDFD_OPEN = 434;
   private static final long SYS_PIDFD_GETFD = 438;
+  private static final int F_DUPFD_CLOEXEC = 1030;
   private static final int OWNER_ONLY = 0600;
 
   private Linux() {}
@@ -42,6 +43,15 @@ public final class Linux {
       return (int) LibC.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0);
     } catch (LastErrorException e) {
       throw new Errno("pidfd_getfd of descriptor " + fd, e);
+    }
+  }
+
+  /** Duplicates one of this process's own descriptors, close-on-exec, see fcntl(2). */
+  public static int duplicate(int fd) throws Errno {
+    try {
+      return LibC.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    } catch (LastErrorException e) {
+      throw new Errno("fcntl(F_DUPFD_CLOEXEC) of descriptor " + fd, e);
     }
   }
 

@@ -1,17 +1,17 @@
 package dev.exile.migration;
 
 import dev.exile.criu.Criu;
+import dev.exile.process.Cell;
 import dev.exile.process.Cgroup;
 import dev.exile.rpc.peer.EndedNotice;
-import dev.exile.rpc.peer.ImageFile;
 import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
-import dev.exile.shim.Cell;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.Reconnector;
+import dev.exile.sockets.RelayStats;
 import java.io.Closeable;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -20,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -48,6 +49,10 @@ public final class DestinationMigration {
   /** Home silent for so long before anything is restored: what is here is given up. */
   private static final long SILENCE_NANOS = TimeUnit.SECONDS.toNanos(5);
 
+  /** After the process's end, connections that move no byte for so long are reset. */
+  private static final long DRAIN_NANOS = TimeUnit.SECONDS.toNanos(10);
+
+  private static final long SLICE_MILLIS = 100;
   private static final long ASK_AFTER_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final Site site;
@@ -63,7 +68,8 @@ public final class DestinationMigration {
 
   private Cell cell;
   private Closeable life;
-  private boolean rootEnded;
+  private RelayStats drained;
+  private long drainedNanos;
   private volatile long homeHeardNanos = System.nanoTime();
 
   /** A migration that this host has accepted; room is reserved. */
@@ -130,9 +136,14 @@ public final class DestinationMigration {
    * @throws IOException where it cannot; nothing is left then
    */
   void restore(RestoreRequest request) throws IOException, InterruptedException {
+    synchronized (this) {
+      if (lifecycle.state() != DestinationState.RECEIVING) {
+        throw new IOException("told to restore while " + lifecycle.state());
+      }
+      lifecycle.enter(DestinationState.RESTORING, "all images are here");
+    }
     try {
       synchronized (this) {
-        lifecycle.enter(DestinationState.RESTORING, "all images are here");
         startCell(request);
       }
       await(reachedHook, "CRIU's restore");
@@ -143,6 +154,7 @@ public final class DestinationMigration {
       await(letGo, "CRIU's last step");
       awaitFrozen();
       synchronized (this) {
+        checkWhole();
         lifecycle.enter(
             DestinationState.RESTORED,
             "%d processes, %d connections"
@@ -158,21 +170,15 @@ public final class DestinationMigration {
   }
 
   private void startCell(RestoreRequest request) throws IOException {
-    for (ImageFile image : request.getImagesList()) {
-      long size = Files.size(site.images(facts.id).resolve(image.getName()));
-      if (size != image.getSize()) {
-        throw new IOException(
-            "image %s has %d bytes here, %d at home"
-                .formatted(image.getName(), size, image.getSize()));
-      }
-    }
     Directories.create(site.log(facts.id, "restore").getParent());
     facts.established = request.getSocketsCount();
     facts.listening = request.getListenersCount();
+    Map<Integer, String> listeners = new LinkedHashMap<>();
     for (ListenerPlan listener : request.getListenersList()) {
-      facts.listenerAddresses.put(
-          listener.getKey(), listener.getAddress() + " " + listener.getPort());
+      listeners.put(listener.getKey(), listener.getAddress() + " " + listener.getPort());
     }
+    facts.listenerAddresses = listeners;
+    facts.processes = request.getPidsCount();
     List<String> command =
         site.criu()
             .restore(
@@ -199,16 +205,25 @@ public final class DestinationMigration {
 
   private void await(CompletableFuture<Void> step, String what)
       throws IOException, InterruptedException {
-    try {
-      step.get(RESTORE_LIMIT.toMillis(), TimeUnit.MILLISECONDS);
-    } catch (ExecutionException e) {
-      throw new IOException(e.getCause().getMessage(), e);
-    } catch (TimeoutException e) {
-      throw new IOException(
-          "%s took longer than %d s (log: %s on %s)"
-              .formatted(
-                  what, RESTORE_LIMIT.toSeconds(), site.log(facts.id, "restore"), site.host()),
-          e);
+    long end = System.nanoTime() + RESTORE_LIMIT.toNanos();
+    while (true) {
+      try {
+        step.get(SLICE_MILLIS, TimeUnit.MILLISECONDS);
+        return;
+      } catch (ExecutionException e) {
+        throw new IOException(e.getCause().getMessage(), e);
+      } catch (TimeoutException e) {
+        if (!cell.alive()) {
+          throw new IOException("the cell was killed during " + what, e);
+        }
+        if (System.nanoTime() > end) {
+          throw new IOException(
+              "%s took longer than %d s (log: %s on %s)"
+                  .formatted(
+                      what, RESTORE_LIMIT.toSeconds(), site.log(facts.id, "restore"), site.host()),
+              e);
+        }
+      }
     }
   }
 
@@ -216,10 +231,15 @@ public final class DestinationMigration {
    * CRIU still holds every thread, none has run. Frozen now, they stay where they are when it lets
    * go: from then on CRIU's own fate does not matter any more.
    */
-  private void freeze(RestoreRequest request, Map<Integer, Integer> members) throws IOException {
-    Cgroup cgroup = Cgroup.of(cell.init()).create("exile-" + facts.id);
-    facts.cgroup = cgroup.directory().toString();
-    site.journal().save(facts);
+  private synchronized void freeze(RestoreRequest request, Map<Integer, Integer> members)
+      throws IOException {
+    if (lifecycle.state() != DestinationState.RESTORING) {
+      throw new IOException("aborted: " + facts.reason);
+    }
+    Cgroup parent = Cgroup.of(cell.init());
+    facts.cgroup = parent.directory().resolve("exile-" + facts.id).toString();
+    site.journal().save(facts); // before it is there: whoever comes after us finds it
+    Cgroup cgroup = parent.create("exile-" + facts.id);
     for (int pid : request.getPidsList()) {
       Integer restored = members.get(pid);
       if (restored == null) {
@@ -255,6 +275,14 @@ public final class DestinationMigration {
     return new InetSocketAddress(bound, port);
   }
 
+  /** Fails where one of the restored processes, which stand frozen, has been killed. */
+  private void checkWhole() throws IOException {
+    Cgroup cgroup = new Cgroup(Path.of(facts.cgroup));
+    if (!cell.alive() || facts.rootEnded || cgroup.pids().size() < facts.processes) {
+      throw new IOException("a restored process was killed before it ran");
+    }
+  }
+
   private void awaitFrozen() throws IOException, InterruptedException {
     Cgroup cgroup = new Cgroup(Path.of(facts.cgroup));
     for (int i = 0; i < 5_000; i++) {
@@ -282,6 +310,7 @@ public final class DestinationMigration {
       case "resumed" -> letGo.complete(null);
       case "failed" -> restoreFailed(words);
       case "exited" -> exited(Integer.parseInt(words[3]));
+      case "stopped", "continued" -> {} // for the deputy at home, once there is one
       default -> LOG.warn("{}: the cell says something unknown: {}", facts.id, words[0]);
     }
     return "ok";
@@ -300,64 +329,52 @@ public final class DestinationMigration {
   /** The root has ended; its descendants may live on, and the migration with them. */
   private synchronized void exited(int waitStatus) {
     facts.waitStatus = waitStatus;
-    rootEnded = true;
-    notifyAll();
+    facts.rootEnded = true;
+    try {
+      site.journal().save(facts);
+    } catch (IOException e) {
+      LOG.error("{}: its status {} is known to this agent only", facts.id, waitStatus, e);
+    }
   }
 
   /**
-   * Ends the migration once nothing lives in the cell any more; called now and then.
-   *
-   * @return true where it has ended
+   * Once nothing lives in the cell any more: lets the relay deliver what the process has written,
+   * as long as it moves, then ends the migration.
    */
-  private boolean endWhenEmpty() throws IOException {
-    synchronized (this) {
-      if (lifecycle.state() != DestinationState.RUNNING || cell.alive()) {
-        return false;
-      }
-      if (!rootEnded) {
-        facts.waitStatus = KILLED; // the cell's init was killed, and with it everything inside
-      }
-      lifecycle.enter(DestinationState.ENDED, "ended" + WaitStatus.describe(facts.waitStatus));
+  private void endWhenEmpty() throws IOException {
+    if (cell.alive()) {
+      return;
     }
-    tellHomeEnded();
-    finish();
-    return true;
-  }
-
-  /** Tells home, again and again until it has heard. */
-  void tellHomeEnded() {
-    Thread teller =
-        new Thread(
-            () -> {
-              while (true) {
-                try {
-                  home.ended(
-                      EndedNotice.newBuilder()
-                          .setId(facts.id)
-                          .setWaitStatus(facts.waitStatus)
-                          .build());
-                  return;
-                } catch (IOException e) {
-                  LOG.debug("{}: home has not heard of the end yet: {}", facts.id, e.toString());
-                }
-                try {
-                  Thread.sleep(1_000);
-                } catch (InterruptedException e) {
-                  return;
-                }
-              }
-            },
-            "ended-" + facts.id);
-    teller.setDaemon(true);
-    teller.start();
-  }
-
-  /** Removes what a process that has ended needs no more. */
-  private void finish() throws IOException {
+    relay.drain();
+    RelayStats now = relay.stats();
+    if (drained == null || moved(drained, now)) {
+      drained = now;
+      drainedNanos = System.nanoTime();
+    }
+    if (now.open() > 0 && System.nanoTime() - drainedNanos < DRAIN_NANOS) {
+      return;
+    }
+    if (!facts.rootEnded) {
+      facts.waitStatus = KILLED; // the cell's init was killed, and with it everything inside
+    }
+    lifecycle.force(DestinationState.ENDED, "ended" + WaitStatus.describe(facts.waitStatus));
     relay.close();
     carriers.unregister(facts.id);
     closeLife();
     FrozenTree.removeCgroup(facts);
+  }
+
+  private static boolean moved(RelayStats before, RelayStats now) {
+    return before.open() != now.open()
+        || before.bytesFromProcess() != now.bytesFromProcess()
+        || before.bytesToProcess() != now.bytesToProcess();
+  }
+
+  /** Tells home of the end; once it has heard nothing more is to be done. */
+  private void tellHomeEnded() throws IOException {
+    home.ended(EndedNotice.newBuilder().setId(facts.id).setWaitStatus(facts.waitStatus).build());
+    facts.homeTold = true;
+    site.journal().save(facts);
   }
 
   // ---- Home's decision. ----
@@ -367,11 +384,14 @@ public final class DestinationMigration {
     synchronized (this) {
       homeHeardNanos = System.nanoTime();
       if (lifecycle.state() == DestinationState.RESTORED) {
+        abortUnlessWhole();
+      }
+      if (lifecycle.state() == DestinationState.RESTORED) {
         lifecycle.enter(DestinationState.COMMITTED, home.host() + " has committed");
       }
       if (lifecycle.state() == DestinationState.COMMITTED) {
         new Cgroup(Path.of(facts.cgroup)).freeze(false);
-        lifecycle.enter(DestinationState.RUNNING, "thawed");
+        lifecycle.force(DestinationState.RUNNING, "thawed");
       }
       if (lifecycle.state().undecided()) {
         throw new IOException("told to commit while " + lifecycle.state());
@@ -387,13 +407,18 @@ public final class DestinationMigration {
       if (!lifecycle.state().undecided()) {
         return lifecycle.state();
       }
-      try {
-        lifecycle.enter(DestinationState.ABORTING, reason);
-      } catch (IOException e) {
-        LOG.error("{}: cannot record the abort, and aborts all the same", facts.id, e);
-      }
+      lifecycle.force(DestinationState.ABORTING, reason);
       undo();
       return lifecycle.state();
+    }
+  }
+
+  /** Where home cannot have decided yet: the same. */
+  void abortUnlessRestored(String reason) {
+    synchronized (this) {
+      if (lifecycle.state() != DestinationState.RESTORED) {
+        abort(reason);
+      }
     }
   }
 
@@ -407,13 +432,27 @@ public final class DestinationMigration {
     letGo.completeExceptionally(aborted);
     carriers.unregister(facts.id);
     relay.close();
+    boolean clean = removed("line to its cell", this::closeLife);
+    clean &= removed("cgroup", () -> FrozenTree.endBody(facts));
+    clean &= removed("images", () -> Directories.delete(site.images(facts.id)));
+    if (clean) {
+      lifecycle.force(DestinationState.ABORTED, facts.reason);
+    }
+  }
+
+  /** A step of removing what is left; one that fails is tried again by {@link #watch}. */
+  @FunctionalInterface
+  private interface Removal {
+    void run() throws IOException;
+  }
+
+  private boolean removed(String what, Removal removal) {
     try {
-      closeLife();
-      FrozenTree.endBody(facts);
-      Directories.delete(site.images(facts.id));
-      lifecycle.enter(DestinationState.ABORTED, facts.reason);
+      removal.run();
+      return true;
     } catch (IOException e) {
-      LOG.error("{}: not everything of it could be removed", facts.id, e);
+      LOG.warn("{}: its {} cannot be removed yet: {}", facts.id, what, e.toString());
+      return false;
     }
   }
 
@@ -425,22 +464,50 @@ public final class DestinationMigration {
   }
 
   /**
-   * Looks after the migration; called about ten times a second. While this side is undecided it
-   * asks home how it stands. A home that is silent for long before anything is RESTORED cannot
-   * commit any more, so this side gives up; from RESTORED on only home's word counts.
+   * Looks after the migration; called about ten times a second, by one thread at a time. While this
+   * side is undecided it asks home how it stands. A home that is silent for long before anything is
+   * RESTORED cannot commit any more, so this side gives up; from RESTORED on only home's word
+   * counts.
    */
   void watch() throws IOException {
-    DestinationState state = lifecycle.state();
+    switch (lifecycle.state()) {
+      case RECEIVING, RESTORING, RESTORED -> askHome();
+      case ABORTING -> {
+        synchronized (this) {
+          undo();
+        }
+      }
+      case COMMITTED -> commit();
+      case RUNNING -> endWhenEmpty();
+      case ENDED -> tellHomeEnded();
+      case ABORTED -> {}
+    }
+  }
+
+  private void askHome() throws IOException {
     long silence = System.nanoTime() - homeHeardNanos;
-    if (endWhenEmpty() || !state.undecided() || silence < ASK_AFTER_NANOS) {
+    if (silence < ASK_AFTER_NANOS) {
       return;
+    }
+    synchronized (this) {
+      if (lifecycle.state() == DestinationState.RESTORED) {
+        abortUnlessWhole();
+      }
     }
     try {
       obey(home.ask(facts.id, PATIENCE));
     } catch (IOException e) {
-      if (silence > SILENCE_NANOS && state != DestinationState.RESTORED) {
-        abort("nothing is heard of " + home.host() + ": " + e.getMessage());
+      if (silence > SILENCE_NANOS) {
+        abortUnlessRestored("nothing is heard of " + home.host() + ": " + e.getMessage());
       }
+    }
+  }
+
+  private void abortUnlessWhole() {
+    try {
+      checkWhole();
+    } catch (IOException e) {
+      abort(e.getMessage());
     }
   }
 
@@ -460,33 +527,27 @@ public final class DestinationMigration {
 
   // ---- After the agent was started again. ----
 
-  /** Brings a migration that the journal tells of to where it belongs. */
-  void recover() {
-    DestinationState state = lifecycle.state();
-    try {
-      switch (state) {
-        case RECEIVING, RESTORING -> abort("the agent of " + site.host() + " was restarted");
-        case ABORTING -> undo();
-        case RESTORED, COMMITTED, RUNNING -> takeUp(state);
-        case ENDED -> tellHomeEnded();
-        case ABORTED -> {}
-      }
-    } catch (IOException e) {
-      LOG.error("{}: cannot be taken up again", facts.id, e);
-    }
-  }
-
-  private void takeUp(DestinationState state) throws IOException {
+  /**
+   * Before any peer can reach this agent: makes a process that is here reachable again. What is to
+   * be undone is undone by {@link #watch}.
+   */
+  void takeUp() throws IOException {
     homeHeardNanos = System.nanoTime() - SILENCE_NANOS;
-    carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
-    for (Map.Entry<Integer, String> listener : facts.listenerAddresses.entrySet()) {
-      String[] parts = listener.getValue().split(" ", 2);
-      relay.listener(listener.getKey(), target(parts[0], Integer.parseInt(parts[1])));
-    }
-    letGo.complete(null);
-    hookAnswer.complete("resume");
-    if (state == DestinationState.COMMITTED) {
-      commit();
+    switch (lifecycle.state()) {
+      case RECEIVING, RESTORING ->
+          lifecycle.force(
+              DestinationState.ABORTING, "the agent of " + site.host() + " was restarted");
+      case RESTORED, COMMITTED, RUNNING -> {
+        carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
+        for (Map.Entry<Integer, String> listener : facts.listenerAddresses.entrySet()) {
+          String[] parts = listener.getValue().split(" ", 2);
+          relay.listener(listener.getKey(), target(parts[0], Integer.parseInt(parts[1])));
+        }
+        relay.seal();
+        letGo.complete(null);
+        hookAnswer.complete("resume");
+      }
+      case ABORTING, ENDED, ABORTED -> {}
     }
   }
 
@@ -497,9 +558,26 @@ public final class DestinationMigration {
     return lifecycle.state();
   }
 
+  /** True where nothing more is to be done, not even home to be told. */
+  boolean isOver() {
+    return isOver(facts);
+  }
+
+  /** The same of what the journal tells. */
+  static boolean isOver(Facts facts) {
+    DestinationState state = DestinationState.valueOf(facts.state);
+    return state.isFinal() && (state != DestinationState.ENDED || facts.homeTold);
+  }
+
   /** What is known of it; the object goes on changing. */
   public Facts facts() {
     return facts;
+  }
+
+  /** True while it is on its way into RUNNING or into its end. */
+  boolean underWay() {
+    DestinationState state = lifecycle.state();
+    return state != DestinationState.RUNNING && !state.isFinal();
   }
 
   /** Bytes that its images may still take. */
@@ -509,8 +587,6 @@ public final class DestinationMigration {
 
   /** PIDs of its processes on this host. */
   public List<Integer> pids() {
-    return cell == null || lifecycle.state().isFinal()
-        ? List.of()
-        : new ArrayList<>(cell.members().values());
+    return cell == null || isOver() ? List.of() : new ArrayList<>(cell.members().values());
   }
 }

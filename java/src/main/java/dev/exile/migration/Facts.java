@@ -10,7 +10,7 @@ import java.util.Map;
 
 /**
  * What is known of one migration on one host: the journal's content, and what operators are shown.
- * Changed only by the thread that runs the migration, under the lock of its {@link Lifecycle}.
+ * Changed by whoever advances the migration; others may see single fields change.
  */
 @JsonAutoDetect(fieldVisibility = JsonAutoDetect.Visibility.NON_PRIVATE)
 @JsonIgnoreProperties(ignoreUnknown = true)
@@ -74,8 +74,8 @@ public final class Facts {
   /** The cgroup that the tree stands frozen in, empty where there is none. */
   String cgroup = "";
 
-  /** Where each process of the tree came from, by PID. */
-  Map<Integer, String> origins = new LinkedHashMap<>();
+  /** Where each process of the tree came from, by PID; replaced, never changed. */
+  volatile Map<Integer, String> origins = Map.of();
 
   /** Start time of the tree's root at home, in clock ticks since boot. */
   long startTicks;
@@ -85,11 +85,23 @@ public final class Facts {
 
   long cellStartTicks;
 
-  /** The listeners to be relayed, by key. */
-  Map<Integer, String> listenerAddresses = new LinkedHashMap<>();
+  /** The listeners to be relayed, by key; replaced, never changed. */
+  volatile Map<Integer, String> listenerAddresses = Map.of();
 
   /** As from wait(2), once the process has ended. */
   int waitStatus;
+
+  /** At the destination: the root has ended, {@link #waitStatus} is its own. */
+  boolean rootEnded;
+
+  /** At the destination: home knows of the end. */
+  boolean homeTold;
+
+  /** At the destination: how many processes were restored. */
+  int processes;
+
+  /** At home: the process has ended by itself before COMMIT. */
+  public boolean exited;
 
   /** How long each state lasted, in milliseconds, by its name in lower case, in order. */
   public Map<String, Long> phases() {

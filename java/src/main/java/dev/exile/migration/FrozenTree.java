@@ -21,14 +21,16 @@ final class FrozenTree {
   private static final Logger LOG = LoggerFactory.getLogger(FrozenTree.class);
   private static final int SCANS = 20;
 
+  private final Facts facts;
   private final Cgroup cgroup;
   private final int root;
   private final boolean shellJob;
   private final FreezeGuard guard;
   private boolean ours = true;
 
-  private FrozenTree(Cgroup cgroup, int root, boolean shellJob, FreezeGuard guard) {
-    this.cgroup = cgroup;
+  private FrozenTree(Facts facts, int root, boolean shellJob, FreezeGuard guard) {
+    this.facts = facts;
+    this.cgroup = new Cgroup(Path.of(facts.cgroup));
     this.root = root;
     this.shellJob = shellJob;
     this.guard = guard;
@@ -36,10 +38,11 @@ final class FrozenTree {
 
   /** Moves the tree, which runs on, into its cgroup and starts the guard. */
   static FrozenTree prepare(Site site, Facts facts, ProcessTree tree) throws IOException {
-    Cgroup origin = Cgroup.of(tree.root().pid());
-    Cgroup cgroup = origin.create("exile-" + facts.id);
-    facts.cgroup = cgroup.directory().toString();
-    gather(facts, tree.root().pid(), cgroup);
+    Path origin = Cgroup.of(tree.root().pid()).directory();
+    facts.cgroup = origin.resolve("exile-" + facts.id).toString();
+    site.journal().save(facts); // before it is there: whoever comes after us finds it
+    Cgroup cgroup = new Cgroup(origin).create("exile-" + facts.id);
+    gather(site, facts, tree.root(), cgroup);
     boolean shellJob = tree.root().session() != tree.root().pid();
     List<String> dump =
         site.criu()
@@ -49,39 +52,45 @@ final class FrozenTree {
                 site.log(facts.id, "dump"),
                 cgroup.directory(),
                 shellJob);
-    FreezeGuard guard = FreezeGuard.start(site.shim(), cgroup, origins(facts), dump);
-    return new FrozenTree(cgroup, tree.root().pid(), shellJob, guard);
+    FreezeGuard guard = FreezeGuard.start(site.shim(), cgroup.directory(), origins(facts), dump);
+    return new FrozenTree(facts, tree.root().pid(), shellJob, guard);
   }
 
   /** A child forked while we move its parent may be left outside: look again until none is. */
-  private static void gather(Facts facts, int root, Cgroup cgroup) throws IOException {
+  private static void gather(Site site, Facts facts, ProcessInfo root, Cgroup cgroup)
+      throws IOException {
     for (int scan = 0; scan < SCANS; scan++) {
-      boolean moved = false;
       ProcessTree tree =
-          ProcessTree.of(root).orElseThrow(() -> new IOException("process " + root + " has ended"));
+          ProcessTree.of(root.pid())
+              .filter(t -> t.root().startTicks() == root.startTicks())
+              .orElseThrow(() -> new ProcessEndedException(root.pid()));
+      Map<Integer, String> origins = new LinkedHashMap<>(facts.origins);
+      List<Integer> outside = new ArrayList<>();
       for (ProcessInfo member : tree.members()) {
-        if (!facts.origins.containsKey(member.pid())) {
-          Cgroup origin = Cgroup.of(member.pid());
-          boolean born = origin.equals(cgroup);
-          facts.origins.put(
-              member.pid(), born ? facts.origins.get(root) : origin.directory().toString());
-          if (!born) {
-            cgroup.add(member.pid());
-            moved = true;
-          }
+        Cgroup origin = Cgroup.of(member.pid());
+        if (!origin.equals(cgroup)) {
+          outside.add(member.pid());
+          origins.put(member.pid(), origin.directory().toString());
+        } else {
+          origins.putIfAbsent(member.pid(), origins.get(root.pid()));
         }
       }
-      if (!moved) {
+      facts.origins = origins;
+      site.journal().save(facts);
+      if (outside.isEmpty()) {
         return;
+      }
+      for (int pid : outside) {
+        cgroup.add(pid);
       }
     }
     throw new IOException(
-        "process " + root + " starts new processes faster than they can be gathered");
+        "process " + root.pid() + " starts new processes faster than they can be gathered");
   }
 
-  private static Map<Integer, Cgroup> origins(Facts facts) {
-    Map<Integer, Cgroup> origins = new LinkedHashMap<>();
-    facts.origins.forEach((pid, directory) -> origins.put(pid, new Cgroup(Path.of(directory))));
+  private static Map<Integer, Path> origins(Facts facts) {
+    Map<Integer, Path> origins = new LinkedHashMap<>();
+    facts.origins.forEach((pid, directory) -> origins.put(pid, Path.of(directory)));
     return origins;
   }
 
@@ -94,7 +103,7 @@ final class FrozenTree {
   List<Integer> pids() throws IOException {
     List<Integer> pids = new ArrayList<>(cgroup.pids());
     if (!pids.remove(Integer.valueOf(root))) {
-      throw new IOException("process " + root + " has ended");
+      throw new ProcessEndedException(root);
     }
     pids.add(0, root);
     return pids;
@@ -140,7 +149,7 @@ final class FrozenTree {
       guard.thaw();
     } catch (IOException e) {
       LOG.warn("the guard could not thaw, the agent does it itself: {}", e.getMessage());
-      release(cgroup, Map.of());
+      release(facts);
     }
   }
 
@@ -148,19 +157,18 @@ final class FrozenTree {
 
   /** Thaws what the journal tells of, moves it back and removes the cgroup. */
   static void release(Facts facts) throws IOException {
-    if (!facts.cgroup.isEmpty()) {
-      release(new Cgroup(Path.of(facts.cgroup)), origins(facts));
+    if (facts.cgroup.isEmpty()) {
+      return;
     }
-  }
-
-  private static void release(Cgroup cgroup, Map<Integer, Cgroup> origins) throws IOException {
+    Cgroup cgroup = new Cgroup(Path.of(facts.cgroup));
     if (!cgroup.exists()) {
       return;
     }
     cgroup.freeze(false);
-    Cgroup parent = new Cgroup(cgroup.directory().getParent());
+    Map<Integer, Path> origins = origins(facts);
+    Path parent = cgroup.directory().getParent();
     for (int pid : cgroup.pids()) {
-      origins.getOrDefault(pid, parent).add(pid);
+      new Cgroup(origins.getOrDefault(pid, parent)).add(pid);
     }
     cgroup.remove();
   }

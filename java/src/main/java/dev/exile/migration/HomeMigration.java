@@ -13,6 +13,8 @@ import java.nio.file.Files;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,17 +35,22 @@ public final class HomeMigration {
   private final Facts facts;
   private final Lifecycle<HomeState> lifecycle;
   private final long startedNanos = System.nanoTime();
+  private final CountDownLatch done = new CountDownLatch(1);
+  private final Object endLock = new Object();
 
   private ProcessTree tree;
   private volatile FrozenTree frozen;
-  private HomeSockets sockets;
+  private volatile HomeSockets sockets;
+  private List<Integer> frozenPids;
   private long frozenAtNanos;
   private volatile String cancelReason;
 
-  /** Whether a cancel still counts; under our lock, as is the next. */
-  private boolean cancellable;
+  private boolean commitAttempted;
 
-  /** Runs the migration while it can still be cancelled, null before and after. */
+  /** Whether a cancel can still come in time; under our lock. */
+  private boolean cancellable = true;
+
+  /** Runs the migration while it can be cancelled, else null; under our lock. */
   private Thread thread;
 
   /** A migration that has not begun; {@link #run} runs it. */
@@ -72,7 +79,6 @@ public final class HomeMigration {
     this.lifecycle =
         new Lifecycle<>(
             facts, HomeState.NEGOTIATING, HomeState::next, site.journal(), site.faults());
-    this.cancellable = true;
   }
 
   /** A migration that the journal tells of, after the agent was started again. */
@@ -103,16 +109,21 @@ public final class HomeMigration {
       commit();
     } catch (RefusedException e) {
       refuse(e);
-    } catch (Exception e) {
-      // All of the above is before COMMIT, which is the last thing that commit() does.
+    } catch (Throwable e) {
+      // All of the above is before COMMIT, which is the last thing that commit() does. Errors too:
+      // whatever it is, nobody else would thaw the tree.
       rollBack(reasonFor(e));
     }
-    if (lifecycle.state() == HomeState.COMMITTED) {
-      settle();
+    try {
+      if (lifecycle.state() == HomeState.COMMITTED) {
+        settle();
+      }
+      facts.totalMillis = millisSince(startedNanos);
+      saveFigures();
+    } finally {
+      listener.done(this);
+      done.countDown();
     }
-    facts.totalMillis = millisSince(startedNanos);
-    saveFigures();
-    listener.done(this);
   }
 
   // ---- Step 1: negotiation. Nothing is touched. ----
@@ -128,11 +139,7 @@ public final class HomeMigration {
   private void refuse(RefusedException refused) {
     endCancelling();
     facts.refusals.addAll(refused.refusals());
-    try {
-      lifecycle.enter(HomeState.REFUSED, refused.getMessage());
-    } catch (IOException | IllegalStateException e) {
-      LOG.error("{}: cannot record the refusal", facts.id, e);
-    }
+    lifecycle.force(HomeState.REFUSED, refused.getMessage());
     // home may have refused what the destination accepted
     tellRolledBack();
   }
@@ -145,7 +152,6 @@ public final class HomeMigration {
     Directories.create(site.log(facts.id, "dump").getParent());
     sockets = HomeSockets.open(facts, peer);
     frozen = FrozenTree.prepare(site, facts, tree);
-    site.journal().save(facts); // the cgroup and the origins, before anything stands still
     algorithm.whileRunning(journey());
   }
 
@@ -155,7 +161,8 @@ public final class HomeMigration {
     enter(HomeState.FREEZING, "ready");
     frozenAtNanos = System.nanoTime();
     frozen.freeze();
-    sockets.take(frozen.pids());
+    frozenPids = frozen.pids();
+    sockets.take(frozenPids);
     facts.established = sockets.taken().connections().size();
     facts.listening = sockets.taken().listeners().size();
   }
@@ -190,7 +197,7 @@ public final class HomeMigration {
         RestoreRequest.newBuilder()
             .setId(facts.id)
             .setRootPid(facts.pid)
-            .addAllPids(frozen.pids())
+            .addAllPids(frozenPids)
             .setShellJob(frozen.shellJob());
     sockets.describe(request);
     RestoreReply reply = peer.restore(request.build());
@@ -203,55 +210,64 @@ public final class HomeMigration {
   // ---- Step 4: commit. ----
 
   private void commit() throws IOException {
+    sockets.checkCarriers();
+    if (!frozen.pids().equals(frozenPids)) {
+      throw new IOException("a process of the tree was killed while it travelled");
+    }
     frozen.hold();
     synchronized (this) {
       failIfCancelled();
       endCancelling();
+      commitAttempted = true;
       lifecycle.enter(HomeState.COMMITTED, "restored at " + peer.host());
     }
   }
 
   /**
    * After COMMIT. Outcomes of telling the destination: it runs the process (or has run it); it says
-   * that it never will, having dropped all of it; it cannot be asked, and so is asked again: home
-   * must not thaw on a guess.
+   * that it never will, having dropped all of it; anything else, an unknown migration or silence,
+   * is no answer, and it is asked again: home must not thaw on a guess.
    */
   private void settle() {
     listener.phase(facts.id, "committed");
-    while (true) {
-      try {
-        String answer = peer.commit(facts.id);
-        if (answer.equals(DestinationState.ABORTED.name())) {
-          rollBack(peer.host() + " has dropped the process before it ran");
-          return;
-        }
+    do {
+      DestinationState answer = tellCommitted();
+      if (answer == DestinationState.ABORTED) {
+        rollBack(peer.host() + " has dropped the process before it ran");
+        return;
+      }
+      if (answer == DestinationState.RUNNING || answer == DestinationState.ENDED) {
         if (frozenAtNanos != 0) {
           facts.frozenMillis = millisSince(frozenAtNanos);
         }
-        lifecycle.enter(HomeState.FORWARDING, "runs at " + peer.host());
-        break;
-      } catch (IOException e) {
-        beInDoubt(e);
-      }
-      if (!pause()) {
+        lifecycle.force(HomeState.FORWARDING, "runs at " + peer.host());
+        forward();
         return;
       }
-    }
-    forward();
+    } while (pause());
   }
 
-  private void beInDoubt(IOException cause) {
-    if (lifecycle.state() != HomeState.COMMITTED) {
-      return;
-    }
-    LOG.warn("{}: {} does not answer: {}", facts.id, peer.host(), cause.getMessage());
+  /** Null where there is no answer that settles anything. */
+  private DestinationState tellCommitted() {
+    String answer;
     try {
-      lifecycle.enter(
-          HomeState.IN_DOUBT,
-          "committed, but %s does not answer: %s".formatted(peer.host(), cause.getMessage()));
-      listener.inDoubt(this);
+      answer = peer.commit(facts.id);
     } catch (IOException e) {
-      LOG.error("{}: cannot record the doubt", facts.id, e);
+      beInDoubt("%s does not answer: %s".formatted(peer.host(), e.getMessage()));
+      return null;
+    }
+    if (answer.equals(PeerLink.UNKNOWN)) {
+      beInDoubt(peer.host() + " knows nothing of it any more; was that host restarted?");
+      return null;
+    }
+    return DestinationState.valueOf(answer);
+  }
+
+  private void beInDoubt(String why) {
+    if (lifecycle.state() == HomeState.COMMITTED) {
+      LOG.warn("{}: in doubt: {}", facts.id, why);
+      lifecycle.force(HomeState.IN_DOUBT, "committed, but " + why);
+      listener.inDoubt(this);
     }
   }
 
@@ -282,22 +298,26 @@ public final class HomeMigration {
     }
   }
 
-  /** The destination tells that the process has ended: its body at home ends too. */
+  /**
+   * The destination tells that the process has ended: its body at home ends too. May be told again,
+   * until this has returned.
+   */
   void ended(int waitStatus) throws IOException {
-    synchronized (this) {
-      if (lifecycle.state() == HomeState.ENDED) {
+    synchronized (endLock) {
+      HomeState state = lifecycle.state();
+      if (state.isFinal()) {
         return;
       }
-      facts.waitStatus = waitStatus;
-      if (lifecycle.state() == HomeState.COMMITTED || lifecycle.state() == HomeState.IN_DOUBT) {
+      if (state != HomeState.FORWARDING) {
         throw new IOException("still settling the commit; tell again");
       }
-      lifecycle.enter(HomeState.ENDED, "ended at " + peer.host() + WaitStatus.describe(waitStatus));
+      if (sockets != null) {
+        sockets.end();
+      }
+      FrozenTree.endBody(facts);
+      facts.waitStatus = waitStatus;
+      lifecycle.force(HomeState.ENDED, "ended at " + peer.host() + WaitStatus.describe(waitStatus));
     }
-    if (sockets != null) {
-      sockets.end();
-    }
-    FrozenTree.endBody(facts);
   }
 
   // ---- Rollback. ----
@@ -305,18 +325,30 @@ public final class HomeMigration {
   private void rollBack(String reason) {
     endCancelling();
     LOG.info("{}: rolls back: {}", facts.id, reason);
-    try {
-      lifecycle.enter(HomeState.ROLLING_BACK, reason);
-    } catch (IOException | IllegalStateException e) {
-      LOG.error("{}: cannot record the rollback, and rolls back all the same", facts.id, e);
+    lifecycle.force(HomeState.ROLLING_BACK, reason);
+    if (commitAttempted && !recordedRollback()) {
+      return; // stopped: the next agent reads from the disk how it stands
     }
+    facts.exited = ProcessTree.of(facts.pid).isEmpty();
     undo();
-    try {
-      lifecycle.enter(HomeState.ROLLED_BACK, reason);
-    } catch (IOException | IllegalStateException e) {
-      LOG.error("{}: cannot record that it was rolled back", facts.id, e);
-    }
+    lifecycle.force(HomeState.ROLLED_BACK, reason);
     tellRolledBack();
+  }
+
+  /**
+   * Where COMMITTED may be on the disk, although writing it failed, nothing is thawed before the
+   * disk says otherwise: an agent started after us would take its word.
+   */
+  private boolean recordedRollback() {
+    do {
+      try {
+        site.journal().save(facts);
+        return true;
+      } catch (IOException e) {
+        LOG.error("{}: stays frozen until the journal can be written: {}", facts.id, e.toString());
+      }
+    } while (pause());
+    return false;
   }
 
   private void undo() {
@@ -360,15 +392,12 @@ public final class HomeMigration {
       rollBack("the agent of " + site.host() + " was restarted");
     } else if (lifecycle.state() == HomeState.ROLLING_BACK) {
       undo();
-      try {
-        lifecycle.enter(HomeState.ROLLED_BACK, facts.reason);
-      } catch (IOException e) {
-        LOG.error("{}: cannot record that it was rolled back", facts.id, e);
-      }
+      lifecycle.force(HomeState.ROLLED_BACK, facts.reason);
       tellRolledBack();
     } else if (!lifecycle.state().isFinal()) {
       resume();
     }
+    done.countDown();
   }
 
   private void resume() {
@@ -411,10 +440,11 @@ public final class HomeMigration {
   }
 
   /**
-   * Waits until the migration has come to its end or to FORWARDING; false where it takes longer.
+   * Waits until the migration runs no more and everybody has been told; false where it takes
+   * longer.
    */
-  public boolean awaitSettled(Duration patience) throws InterruptedException {
-    return lifecycle.await(state -> state.isFinal() || state == HomeState.FORWARDING, patience);
+  public boolean awaitDone(Duration patience) throws InterruptedException {
+    return done.await(patience.toMillis(), TimeUnit.MILLISECONDS);
   }
 
   private void enter(HomeState state, String reason) throws IOException {
@@ -429,7 +459,7 @@ public final class HomeMigration {
     }
   }
 
-  private String reasonFor(Exception e) {
+  private String reasonFor(Throwable e) {
     if (cancelReason != null) {
       return cancelReason;
     }
@@ -467,10 +497,12 @@ public final class HomeMigration {
     return facts;
   }
 
-  /** True where one of the tree's processes has this PID and the tree is not at home's disposal. */
+  /** True where the process of this PID is on its way, or is the body of one that is elsewhere. */
   public boolean holds(int pid) {
-    HomeState state = lifecycle.state();
-    boolean over = state.isFinal();
-    return !over && (facts.pid == pid || facts.origins.containsKey(pid));
+    boolean mine =
+        facts.pid == pid
+            || facts.origins.containsKey(pid)
+            || (tree != null && tree.pids().contains(pid));
+    return mine && !lifecycle.state().isFinal();
   }
 }

@@ -1,5 +1,7 @@
 package dev.exile.migration;
 
+import static java.util.concurrent.TimeUnit.MILLISECONDS;
+
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
 import dev.exile.rpc.peer.ListenerPlan;
@@ -7,7 +9,6 @@ import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
 import dev.exile.sockets.Carrier;
 import dev.exile.sockets.HomeRelay;
-import dev.exile.sockets.RelayStats;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
 import java.io.IOException;
@@ -28,6 +29,9 @@ final class HomeSockets {
   private static final Duration FLUSH = Duration.ofSeconds(10);
   private static final long RETRY_MILLIS = 500;
 
+  /** In the freeze nobody waits for a destination that has vanished. */
+  private static final Duration IMAGES_SILENCE = Duration.ofSeconds(10);
+
   private final Facts facts;
   private final PeerLink peer;
   private Carrier images;
@@ -45,6 +49,7 @@ final class HomeSockets {
   static HomeSockets open(Facts facts, PeerLink peer) throws IOException {
     HomeSockets sockets = new HomeSockets(facts, peer);
     sockets.images = peer.carrier();
+    sockets.images.giveUpAfter(IMAGES_SILENCE);
     try {
       sockets.relayed = peer.carrier();
     } catch (IOException e) {
@@ -62,6 +67,20 @@ final class HomeSockets {
   /** Takes duplicates of all TCP sockets of the frozen processes. */
   void take(List<Integer> pids) throws IOException {
     taken = TakenSockets.take(pids);
+    for (TakenSockets.OtherSocket other : taken.others()) {
+      if (other.internet()) {
+        throw new IOException(
+            "process %d has opened a socket that is not TCP since it was surveyed (descriptor %d)"
+                .formatted(other.pid(), other.fd()));
+      }
+    }
+  }
+
+  /** Fails where the carriers are lost: committed now, all connections would be reset. */
+  void checkCarriers() throws IOException {
+    if (!relayed.isOpen()) {
+      throw new IOException("the carrier to " + peer.host() + " is lost");
+    }
   }
 
   /** What was taken. */
@@ -138,12 +157,22 @@ final class HomeSockets {
         return;
       } catch (IOException e) {
         LOG.debug("{}: no carrier yet: {}", facts.id, e.getMessage());
+      } catch (RuntimeException e) {
+        LOG.error("{}: cannot relay, trying again", facts.id, e);
       }
-      try {
-        Thread.sleep(RETRY_MILLIS);
-      } catch (InterruptedException e) {
+      if (!pause()) {
         return;
       }
+    }
+  }
+
+  private static boolean pause() {
+    try {
+      Thread.sleep(RETRY_MILLIS);
+      return true;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
     }
   }
 
@@ -153,26 +182,26 @@ final class HomeSockets {
    * know. Those in the backlogs lose nothing.
    */
   private void relayBodies() throws IOException {
-    relayed = peer.carrier();
-    TakenSockets bodies = TakenSockets.take(FrozenTree.bodies(facts));
-    relay = new HomeRelay(relayed, facts.id);
-    for (TakenSocket socket : bodies.all()) {
-      if (socket.listening()) {
-        relay.adoptListener(socket.key(), socket.duplicate());
-      } else {
+    Carrier carrier = peer.carrier();
+    try (TakenSockets bodies = TakenSockets.take(FrozenTree.bodies(facts))) {
+      HomeRelay anew = new HomeRelay(carrier, facts.id);
+      for (TakenSocket socket : bodies.connections()) {
         Inet.disconnect(socket.duplicate());
-        Linux.close(socket.duplicate());
       }
+      for (TakenSocket socket : bodies.listeners()) {
+        anew.adoptListener(socket.key(), Linux.duplicate(socket.duplicate()));
+      }
+      anew.start();
+      relay = anew;
+      relayed = carrier;
+    } catch (IOException | RuntimeException e) {
+      carrier.close();
+      throw e;
     }
-    bodies.handOver();
-    relay.start();
-    relayed.onClosed(this::reconnect);
-  }
-
-  /** What the relay has done so far; null before it began. */
-  RelayStats stats() {
-    HomeRelay current = relay;
-    return current == null ? null : current.stats();
+    // A connection that is lost at once must not make us spin.
+    carrier.onClosed(
+        () ->
+            CompletableFuture.delayedExecutor(RETRY_MILLIS, MILLISECONDS).execute(this::reconnect));
   }
 
   /** Lets everything go untouched. */

@@ -20,7 +20,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * The migrations of this host on disk, a file each. What {@link #save} has returned from survives a
- * crash of the agent and of the host: written aside, synced, renamed, directory synced.
+ * crash of the agent, and of the host where the directory does: written aside, synced, renamed,
+ * directory synced.
  */
 public final class Journal {
   private static final Logger LOG = LoggerFactory.getLogger(Journal.class);
@@ -39,6 +40,12 @@ public final class Journal {
 
   /** Writes one migration's facts; on return they are on disk. */
   void save(Facts facts) throws IOException {
+    synchronized (facts) {
+      write(facts);
+    }
+  }
+
+  private void write(Facts facts) throws IOException {
     Path aside = directory.resolve(facts.id + ".new");
     try (FileChannel file =
         FileChannel.open(

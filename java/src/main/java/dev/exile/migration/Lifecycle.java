@@ -1,13 +1,11 @@
 package dev.exile.migration;
 
 import java.io.IOException;
-import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
-import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -81,22 +79,25 @@ final class Lifecycle<S extends Enum<S>> {
       }
       enteredNanos = now;
       state = to;
-      notifyAll();
     }
     LOG.info("{}: {} -> {} ({})", facts.id, from, to, reason);
   }
 
-  /** Waits until the migration stands in a wanted state; false where it takes longer. */
-  synchronized boolean await(Predicate<S> wanted, Duration patience) throws InterruptedException {
-    long end = System.nanoTime() + patience.toNanos();
-    while (!wanted.test(state)) {
-      long left = (end - System.nanoTime()) / 1_000_000;
-      if (left <= 0) {
-        return false;
+  /**
+   * Enters a state even if the disk refuses to record it: what has happened has happened. The next
+   * state that is recorded takes this one with it.
+   */
+  void force(S to, String reason) {
+    try {
+      enter(to, reason);
+    } catch (IOException e) {
+      LOG.error("{}: {} could not be recorded: {}", facts.id, to, e.toString());
+      synchronized (this) {
+        facts.state = to.name();
+        facts.reason = reason;
+        state = to;
       }
-      wait(left);
     }
-    return true;
   }
 
   private Map<String, Long> lasted(S from, long millis) {

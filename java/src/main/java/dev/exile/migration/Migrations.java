@@ -9,6 +9,7 @@ import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
@@ -28,6 +29,7 @@ import org.slf4j.LoggerFactory;
 public final class Migrations implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Migrations.class);
   private static final long WATCH_MILLIS = 100;
+  private static final long STOP_POLL_MILLIS = 20;
 
   private final Site site;
   private final CarrierServer carriers;
@@ -36,10 +38,6 @@ public final class Migrations implements AutoCloseable {
   private final Map<String, HomeMigration> home = new ConcurrentHashMap<>();
   private final Map<String, DestinationMigration> destination = new ConcurrentHashMap<>();
   private final Map<String, Facts> past = new ConcurrentHashMap<>();
-
-  /** Ids of the migrations at home on which a thread is at work. */
-  private final Set<String> working = ConcurrentHashMap.newKeySet();
-
   private final ExecutorService threads =
       Executors.newCachedThreadPool(
           work -> {
@@ -47,6 +45,7 @@ public final class Migrations implements AutoCloseable {
             thread.setDaemon(true);
             return thread;
           });
+  private volatile boolean stopping;
   private final Thread watcher = new Thread(this::watch, "migration-watch");
 
   /**
@@ -67,34 +66,45 @@ public final class Migrations implements AutoCloseable {
     watcher.setDaemon(true);
   }
 
-  /** Takes up what the journal tells of, then looks after it all. */
-  public void start() throws IOException {
+  /**
+   * Takes up what the journal tells of. To be called before any peer can reach this agent: what it
+   * asks must not be answered from half a memory.
+   */
+  public void load() throws IOException {
     for (Facts facts : site.journal().load()) {
-      boolean isHome = facts.role.equals("home");
-      Optional<PeerLink> peer = peers.apply(isHome ? facts.to : facts.from);
-      if (isOver(facts, isHome)) {
-        past.put(facts.id, facts);
-      } else if (peer.isEmpty()) {
-        LOG.error("{}: its peer is no known host any more; left as it is", facts.id);
-        past.put(facts.id, facts);
-      } else if (isHome) {
-        HomeMigration migration = new HomeMigration(facts, peer.get(), site);
-        home.put(facts.id, migration);
-        execute(migration, migration::recover);
-      } else {
-        DestinationMigration migration =
-            new DestinationMigration(facts, peer.get(), site, carriers, relays.apply(facts.id));
-        destination.put(facts.id, migration);
-        threads.execute(migration::recover);
+      try {
+        load(facts);
+      } catch (IOException | RuntimeException e) {
+        LOG.error("{}: cannot be taken up, its journal is left as it is", facts.id, e);
       }
     }
-    watcher.start();
   }
 
-  private static boolean isOver(Facts facts, boolean isHome) {
-    return isHome
-        ? HomeState.valueOf(facts.state).isFinal()
-        : DestinationState.valueOf(facts.state).isFinal();
+  private void load(Facts facts) throws IOException {
+    if (facts.role.equals("home")) {
+      if (HomeState.valueOf(facts.state).isFinal()) {
+        past.put(facts.id, facts);
+      } else {
+        home.put(facts.id, new HomeMigration(facts, peer(facts.to), site));
+      }
+    } else if (DestinationMigration.isOver(facts)) {
+      past.put(facts.id, facts);
+    } else {
+      DestinationMigration migration =
+          new DestinationMigration(facts, peer(facts.from), site, carriers, relays.apply(facts.id));
+      destination.put(facts.id, migration);
+      migration.takeUp();
+    }
+  }
+
+  private PeerLink peer(String host) {
+    return peers.apply(host).orElseGet(() -> new AbsentPeer(host));
+  }
+
+  /** Settles what the last agent left open, and looks after everything from now on. */
+  public void start() {
+    home.values().forEach(migration -> threads.execute(migration::recover));
+    watcher.start();
   }
 
   // ---- Home. ----
@@ -106,24 +116,19 @@ public final class Migrations implements AutoCloseable {
     HomeMigration migration =
         new HomeMigration(MigrationId.create(), tree, algorithm, peer, site, listener);
     synchronized (home) {
+      if (stopping) {
+        throw new RefusedException(
+            List.of(new Refusal("the agent of " + site.host() + " is being stopped", "try later")));
+      }
       refuseIfTaken(tree);
       home.put(migration.facts().id, migration);
     }
-    execute(migration, migration::run);
-    return migration;
-  }
-
-  private void execute(HomeMigration migration, Runnable work) {
-    working.add(migration.facts().id);
     threads.execute(
         () -> {
-          try {
-            work.run();
-          } finally {
-            working.remove(migration.facts().id);
-            forget();
-          }
+          migration.run();
+          forget();
         });
+    return migration;
   }
 
   /** The negotiation alone: every reason why the tree cannot move. Nothing is reserved. */
@@ -192,12 +197,22 @@ public final class Migrations implements AutoCloseable {
 
   /** Reserves room for a process that this host has said yes to. */
   public void accept(Offer offer, PeerLink from) throws IOException {
-    if (!MigrationId.isValid(offer.getId()) || standing(offer.getId()) != null) {
-      throw new IOException("not the id of a new migration: " + offer.getId());
+    synchronized (destination) {
+      if (!MigrationId.isValid(offer.getId()) || find(offer.getId()).isPresent()) {
+        throw new IOException("not the id of a new migration: " + offer.getId());
+      }
+      if (stopping) {
+        throw new IOException("the agent of " + site.host() + " is being stopped");
+      }
+      DestinationRelay relay = relays.apply(offer.getId());
+      try {
+        destination.put(
+            offer.getId(), new DestinationMigration(offer, from, site, carriers, relay));
+      } catch (IOException | RuntimeException e) {
+        relay.close();
+        throw e;
+      }
     }
-    destination.put(
-        offer.getId(),
-        new DestinationMigration(offer, from, site, carriers, relays.apply(offer.getId())));
   }
 
   /**
@@ -212,12 +227,11 @@ public final class Migrations implements AutoCloseable {
 
   /** Home has committed. */
   public String commit(String id, String from) throws IOException {
-    DestinationMigration migration = destination.get(id);
-    if (migration != null) {
-      return incoming(id, from).commit().name();
-    }
     Facts facts = past.get(id);
-    return facts == null ? PeerLink.UNKNOWN : facts.state;
+    if (facts != null && facts.role.equals("destination")) {
+      return facts.state;
+    }
+    return destination.containsKey(id) ? incoming(id, from).commit().name() : PeerLink.UNKNOWN;
   }
 
   /** Home has rolled back. */
@@ -238,21 +252,16 @@ public final class Migrations implements AutoCloseable {
     return migration;
   }
 
-  /** How a migration stands at this destination, null where it is not known. */
-  public String standing(String id) {
-    DestinationMigration migration = destination.get(id);
-    if (migration != null) {
-      return migration.state().name();
-    }
-    Facts facts = past.get(id);
-    return facts == null ? null : facts.state;
-  }
-
-  /** A line from a cell, see CellServer. */
+  /**
+   * A line from a cell, see CellServer. A cell that nobody knows of is one whose migration was
+   * aborted before its cell had been written down.
+   */
   public String cellSays(String[] words) throws InterruptedException {
     DestinationMigration migration = words.length > 1 ? destination.get(words[1]) : null;
-    // Not known (yet): no answer, the cell asks again.
-    return migration == null ? null : migration.cellSays(words);
+    if (migration != null) {
+      return migration.cellSays(words);
+    }
+    return words[0].equals("pre-resume") ? "abort" : "ok";
   }
 
   // ---- All. ----
@@ -279,12 +288,16 @@ public final class Migrations implements AutoCloseable {
   }
 
   private void watch() {
+    Set<DestinationMigration> busy = ConcurrentHashMap.newKeySet();
     while (!Thread.currentThread().isInterrupted()) {
       for (DestinationMigration migration : destination.values()) {
-        try {
-          migration.watch();
-        } catch (IOException | RuntimeException e) {
-          LOG.error("{}: cannot be looked after", migration.facts().id, e);
+        if (busy.add(migration)) {
+          // On a thread each: one home that does not answer holds up nobody else's.
+          threads.execute(
+              () -> {
+                watch(migration);
+                busy.remove(migration);
+              });
         }
       }
       forget();
@@ -293,6 +306,16 @@ public final class Migrations implements AutoCloseable {
       } catch (InterruptedException e) {
         return;
       }
+    }
+  }
+
+  private static void watch(DestinationMigration migration) {
+    try {
+      migration.watch();
+    } catch (PeerLink.Lost e) {
+      LOG.debug("{}: {}", migration.facts().id, e.getMessage());
+    } catch (IOException | RuntimeException e) {
+      LOG.error("{}: cannot be looked after", migration.facts().id, e);
     }
   }
 
@@ -306,14 +329,18 @@ public final class Migrations implements AutoCloseable {
               home.remove(m.facts().id);
             });
     destination.values().stream()
-        .filter(m -> m.state().isFinal())
+        .filter(DestinationMigration::isOver)
         .forEach(
             m -> {
               past.put(m.facts().id, m.facts());
               destination.remove(m.facts().id);
             });
     try {
-      site.journal().prune(past).forEach(past::remove);
+      for (String id : site.journal().prune(past)) {
+        past.remove(id);
+        Files.deleteIfExists(site.log(id, "dump"));
+        Files.deleteIfExists(site.log(id, "restore"));
+      }
     } catch (IOException e) {
       LOG.warn("cannot prune the journal: {}", e.toString());
     }
@@ -324,17 +351,23 @@ public final class Migrations implements AutoCloseable {
    * rest is the journal's.
    */
   public void stop(Duration patience) throws InterruptedException {
-    String reason = "the agent of " + site.host() + " is being stopped";
-    home.values().forEach(migration -> migration.cancel(reason));
+    stopping = true;
+    List<HomeMigration> open;
+    synchronized (home) {
+      open = home.values().stream().filter(m -> m.state() != HomeState.FORWARDING).toList();
+    }
+    open.forEach(m -> m.cancel("the agent of " + site.host() + " is being stopped"));
     long end = System.nanoTime() + patience.toNanos();
-    while (System.nanoTime() < end && !working.isEmpty()) {
-      Thread.sleep(20);
+    for (HomeMigration migration : open) {
+      if (!migration.awaitDone(Duration.ofNanos(Math.max(0, end - System.nanoTime())))) {
+        LOG.warn("{}: still {}; the journal knows", migration.facts().id, migration.state());
+      }
     }
     for (DestinationMigration migration : destination.values()) {
-      if (migration.state() == DestinationState.RECEIVING
-          || migration.state() == DestinationState.RESTORING) {
-        migration.abort(reason);
-      }
+      migration.abortUnlessRestored("the agent of " + site.host() + " is being stopped");
+    }
+    while (System.nanoTime() < end && destination.values().stream().anyMatch(m -> m.underWay())) {
+      Thread.sleep(STOP_POLL_MILLIS);
     }
   }
 

@@ -64,7 +64,6 @@ public final class Survey {
             .addAllCpuFeatures(Host.cpuFeatures())
             .setResidentBytes(tree.residentBytes())
             .setImageBytes(imageBytes(tree.residentBytes()))
-            .setProcesses(tree.members().size())
             .addAllFiles(survey.files.values())
             .build();
     return new Findings(offer, List.copyOf(survey.refusals));
@@ -244,11 +243,10 @@ public final class Survey {
               PortNeed.newBuilder()
                   .setAddress(socket.local().getAddress().getHostAddress())
                   .setPort(socket.local().getPort())
-                  .setIpv6Only(socket.ipv6() && !socket.mapped())
                   .build());
         }
       }
-      offer.setIpv6(ipv6).setSockets(sockets.all().size());
+      offer.setIpv6(ipv6);
       for (TakenSockets.OtherSocket other : sockets.others()) {
         other(other);
       }

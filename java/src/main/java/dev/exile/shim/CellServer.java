@@ -44,6 +44,8 @@ public final class CellServer implements AutoCloseable {
     String answer(String[] words) throws InterruptedException;
   }
 
+  private static final long RETRY_MILLIS = 100;
+
   private final ServerSocketChannel server;
   private final Handler handler;
   private final Path path;
@@ -57,11 +59,6 @@ public final class CellServer implements AutoCloseable {
     server.bind(UnixDomainSocketAddress.of(path));
     Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rw-------"));
     start("cells", this::accept);
-  }
-
-  /** Where it listens. */
-  public Path path() {
-    return path;
   }
 
   private static void start(String name, Runnable work) {
@@ -78,9 +75,17 @@ public final class CellServer implements AutoCloseable {
       } catch (ClosedChannelException e) {
         return;
       } catch (IOException e) {
-        LOG.error("cannot accept a cell's connection", e);
-        return;
+        LOG.error("cannot accept a cell's connection, trying again: {}", e.toString());
+        pause();
       }
+    }
+  }
+
+  private static void pause() {
+    try {
+      Thread.sleep(RETRY_MILLIS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

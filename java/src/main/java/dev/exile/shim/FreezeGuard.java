@@ -1,10 +1,10 @@
 package dev.exile.shim;
 
-import dev.exile.process.Cgroup;
 import java.io.BufferedReader;
 import java.io.BufferedWriter;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -30,17 +30,17 @@ public final class FreezeGuard implements AutoCloseable {
   /**
    * Starts a guard; nothing is frozen yet.
    *
-   * @param cgroup holds the tree that is to be frozen
+   * @param cgroup the directory of the cgroup that holds the tree that is to be frozen
    * @param back where each process came from, to be moved back there when it is thawed
    * @param dump the command that {@link #dump} will run
    */
   public static FreezeGuard start(
-      Shim shim, Cgroup cgroup, Map<Integer, Cgroup> back, List<String> dump) throws IOException {
-    List<String> arguments = new ArrayList<>(List.of("--cgroup", cgroup.directory().toString()));
+      Shim shim, Path cgroup, Map<Integer, Path> back, List<String> dump) throws IOException {
+    List<String> arguments = new ArrayList<>(List.of("--cgroup", cgroup.toString()));
     back.forEach(
         (pid, origin) -> {
           arguments.add("--back");
-          arguments.add(pid + "=" + origin.directory());
+          arguments.add(pid + "=" + origin);
         });
     arguments.add("--");
     arguments.addAll(dump);
@@ -75,11 +75,6 @@ public final class FreezeGuard implements AutoCloseable {
   /** From now on the journal alone decides: the guard no longer thaws when the agent dies. */
   public void hold() throws IOException {
     ask("hold", "held");
-  }
-
-  /** Takes {@link #hold} back. */
-  public void release() throws IOException {
-    ask("release", "released");
   }
 
   /** Thaws, moves every process back to its own cgroup, removes ours; the guard ends. */

@@ -43,7 +43,7 @@ public record Shim(Path program, Path hook) {
   }
 
   /** The command line of one of the shim's jobs. */
-  List<String> job(String job, List<String> arguments) {
+  public List<String> job(String job, List<String> arguments) {
     List<String> command = new ArrayList<>();
     command.add(program.toString());
     command.add(job);

@@ -8,6 +8,7 @@ import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.ChannelInitializer;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoopGroup;
+import io.netty.channel.epoll.EpollChannelOption;
 import io.netty.channel.epoll.EpollSocketChannel;
 import io.netty.handler.codec.http2.DefaultHttp2HeadersFrame;
 import io.netty.handler.codec.http2.Http2Exception;
@@ -119,6 +120,16 @@ public final class Carrier implements AutoCloseable {
   public CompletableFuture<Long> sendFile(
       String migration, String name, Path file, LongConsumer progress) {
     return new ImageSender(this, migration, name, file, progress).start();
+  }
+
+  /** How long sent bytes may stay unacknowledged before the connection counts as lost. */
+  public void giveUpAfter(Duration silence) {
+    channel.config().setOption(EpollChannelOption.TCP_USER_TIMEOUT, (int) silence.toMillis());
+  }
+
+  /** True until the connection is lost or closed. */
+  public boolean isOpen() {
+    return channel.isActive();
   }
 
   /** Runs the action, which must not block, when the connection is lost or closed. */

@@ -41,7 +41,9 @@ public final class CarrierServer implements AutoCloseable {
             thread.setDaemon(true);
             return thread;
           });
-  private final Channel listener;
+  private final SslContext tls;
+  private final EventLoopGroup group;
+  private Channel listener;
 
   /**
    * What a migration accepts.
@@ -64,15 +66,23 @@ public final class CarrierServer implements AutoCloseable {
   }
 
   /**
+   * A server that does not listen yet: migrations that are known already are registered first.
+   *
+   * @param tls a server context with our certificate, client authentication required, ALPN "h2"
+   * @param group event loops with epoll; each carrier connection takes one
+   */
+  public CarrierServer(SslContext tls, EventLoopGroup group) {
+    this.tls = tls;
+    this.group = group;
+  }
+
+  /**
    * Listens.
    *
    * @param bind the agent's address; port 0 for any
-   * @param tls a server context with our certificate, client authentication required, ALPN "h2"
-   * @param group event loops with epoll; each carrier connection takes one
    * @throws IOException if the address cannot be bound
    */
-  public CarrierServer(InetSocketAddress bind, SslContext tls, EventLoopGroup group)
-      throws IOException {
+  public void listen(InetSocketAddress bind) throws IOException {
     ChannelFuture bound =
         new ServerBootstrap()
             .group(group)
@@ -81,7 +91,6 @@ public final class CarrierServer implements AutoCloseable {
             .bind(bind)
             .awaitUninterruptibly();
     if (!bound.isSuccess()) {
-      disk.shutdown();
       throw new IOException(
           "cannot listen for carriers on " + bind + ": " + bound.cause().getMessage(),
           bound.cause());
@@ -126,7 +135,9 @@ public final class CarrierServer implements AutoCloseable {
    */
   @Override
   public void close() {
-    listener.close().awaitUninterruptibly();
+    if (listener != null) {
+      listener.close().awaitUninterruptibly();
+    }
     connections.close().awaitUninterruptibly();
     disk.shutdown();
   }

@@ -161,21 +161,32 @@ public final class DestinationRelay implements AutoCloseable {
     return counters.destination();
   }
 
-  /** Resets all connections and closes the entrances. */
-  @Override
-  public void close() {
-    List<Splice> open;
+  /**
+   * The process has ended: no more connections come in, those that exist may deliver what is under
+   * way. To be followed by {@link #close}.
+   */
+  public void drain() {
     List<Entrance> doors;
     synchronized (this) {
       closed = true;
-      open = List.copyOf(splices);
       doors = List.copyOf(entrances.values());
+      entrances.clear();
+    }
+    doors.forEach(door -> acceptLoop.submit(door.listener()::close).syncUninterruptibly());
+  }
+
+  /** Resets all connections and closes the entrances. */
+  @Override
+  public void close() {
+    drain();
+    List<Splice> open;
+    synchronized (this) {
+      open = List.copyOf(splices);
       strangers.forEach(this::closeStranger);
       strangers.clear();
       sockets.values().forEach(DestinationRelay::resetUnjoined);
       sockets.clear();
     }
-    doors.forEach(door -> acceptLoop.submit(door.listener()::close).syncUninterruptibly());
     open.forEach(splice -> splice.loop().execute(splice::reset));
   }
 
@@ -205,6 +216,9 @@ public final class DestinationRelay implements AutoCloseable {
     counters.accepted.increment();
     InetSocketAddress target = targets.get(key);
     if (closed) {
+      splice.loop().execute(splice::reset);
+    } else if (target == null && sealed) {
+      log.warn("{}: no listener {} is known: a connection is reset", migration, key);
       splice.loop().execute(splice::reset);
     } else if (target == null) {
       early.computeIfAbsent(key, unused -> new ArrayList<>()).add(splice);

@@ -65,11 +65,12 @@ final class ImageSender {
         fail(e);
         stream.close();
       }
-    } catch (IOException e) {
-      fail(e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       fail(new IOException("interrupted", e));
+    } catch (Throwable e) {
+      // Netty throws what a stream failed with, of any kind; the migration waits for an answer.
+      fail(e);
     }
   }
 

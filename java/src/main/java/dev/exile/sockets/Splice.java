@@ -90,6 +90,11 @@ final class Splice implements TcpSocket.Listener {
 
   /** Connects a new socket and joins it; a refusal resets the stream. */
   void connect(Socket unconnected, InetSocketAddress target) {
+    if (over) {
+      // Home's client has reset it before we came to connect.
+      new TcpSocket(unconnected, loop(), queue, this).close();
+      return;
+    }
     socket = new TcpSocket(unconnected, loop(), queue, this);
     socket.connect(target);
   }

@@ -34,7 +34,12 @@ public final class TakenSockets implements AutoCloseable {
    * @param domain AF_ number
    * @param type SOCK_ number
    */
-  public record OtherSocket(int pid, int fd, int domain, int type) {}
+  public record OtherSocket(int pid, int fd, int domain, int type) {
+    /** Whether it speaks to other hosts: UDP, raw and the like. */
+    public boolean internet() {
+      return domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
+    }
+  }
 
   /**
    * Takes all sockets of the given processes. Frozen, they cannot change meanwhile; running, a
@@ -60,7 +65,7 @@ public final class TakenSockets implements AutoCloseable {
       for (Map.Entry<Integer, String> descriptor : Proc.descriptors(pid).entrySet()) {
         String target = descriptor.getValue();
         if (target.startsWith("socket:") && seen.add(target)) {
-          takeOne(pidfd, pid, descriptor.getKey());
+          takeOne(pidfd, pid, descriptor.getKey(), key(target));
         }
       }
     } finally {
@@ -68,7 +73,13 @@ public final class TakenSockets implements AutoCloseable {
     }
   }
 
-  private void takeOne(int pidfd, int pid, int fd) throws IOException {
+  /** The socket's inode: it names the socket as long as anybody holds it. */
+  private static int key(String target) {
+    long inode = Long.parseLong(target.substring("socket:[".length(), target.length() - 1));
+    return (int) (inode & Integer.MAX_VALUE);
+  }
+
+  private void takeOne(int pidfd, int pid, int fd, int key) throws IOException {
     int duplicate;
     try {
       duplicate = Linux.pidfdGetFd(pidfd, fd);
@@ -80,7 +91,7 @@ public final class TakenSockets implements AutoCloseable {
     }
     boolean kept = false;
     try {
-      kept = keep(pid, fd, duplicate);
+      kept = keep(pid, fd, key, duplicate);
     } finally {
       if (!kept) {
         Linux.close(duplicate);
@@ -88,7 +99,7 @@ public final class TakenSockets implements AutoCloseable {
     }
   }
 
-  private boolean keep(int pid, int fd, int duplicate) throws IOException {
+  private boolean keep(int pid, int fd, int key, int duplicate) throws IOException {
     int domain = Inet.domain(duplicate);
     int type = Inet.type(duplicate);
     int protocol = Inet.protocol(duplicate);
@@ -108,7 +119,7 @@ public final class TakenSockets implements AutoCloseable {
     boolean mapped = ipv6 && (peer != null ? peer.mapped() : !Inet.ipv6Only(duplicate));
     sockets.add(
         new TakenSocket(
-            sockets.size(),
+            key,
             pid,
             fd,
             duplicate,

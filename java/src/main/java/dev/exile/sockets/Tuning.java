@@ -12,7 +12,7 @@ package dev.exile.sockets;
  */
 final class Tuning {
   /** What a peer may send on one relayed stream before the receiving socket has taken it. */
-  static final int STREAM_WINDOW = 1 << 20;
+  static final int STREAM_WINDOW = 256 << 10;
 
   /** Window credit is returned in steps of this size. */
   static final int CREDIT_STEP = STREAM_WINDOW / 8;
@@ -30,10 +30,10 @@ final class Tuning {
   static final int MAX_FRAME = 64 << 10;
 
   /** A socket is not read while its stream has more than this to send... */
-  static final int STREAM_HIGH = 512 << 10;
+  static final int STREAM_HIGH = 256 << 10;
 
   /** ...until it has less than this. */
-  static final int STREAM_LOW = 256 << 10;
+  static final int STREAM_LOW = 128 << 10;
 
   /** The same for the carrier as a whole: what may wait between HTTP/2 and the kernel. */
   static final int CARRIER_HIGH = 1 << 20;

@@ -56,7 +56,8 @@ public final class RelayEnds {
       throws IOException {
     DestinationRelay relay = new DestinationRelay(MIGRATION, LOOPS);
     relay.listener(1, target);
-    CarrierServer server = new CarrierServer(bind, server(keys), LOOPS);
+    CarrierServer server = new CarrierServer(server(keys), LOOPS);
+    server.listen(bind);
     Path images = Files.createTempDirectory(keys, "images");
     server.register(MIGRATION, "home", images, relay, Long.MAX_VALUE);
     System.out.println("ready");

@@ -87,7 +87,7 @@ class GrpcOverTlsTest {
       return PeerGrpc.newBlockingStub(channel)
           .withDeadlineAfter(10, TimeUnit.SECONDS)
           .ask(MigrationId.getDefaultInstance())
-          .getReason();
+          .getState();
     } finally {
       channel.shutdownNow().awaitTermination(5, TimeUnit.SECONDS);
     }
@@ -132,7 +132,7 @@ class GrpcOverTlsTest {
   private static final class Echo extends PeerGrpc.PeerImplBase {
     @Override
     public void ask(MigrationId request, StreamObserver<Standing> observer) {
-      observer.onNext(Standing.newBuilder().setReason("you are " + PEER.get()).build());
+      observer.onNext(Standing.newBuilder().setState("you are " + PEER.get()).build());
       observer.onCompleted();
     }
   }

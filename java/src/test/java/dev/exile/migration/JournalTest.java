@@ -55,9 +55,8 @@ class JournalTest {
     facts.pid = 4711;
     facts.startTicks = Long.MAX_VALUE;
     facts.cgroup = "/sys/fs/cgroup/exile-aaaaaaaaaa";
-    facts.origins.put(4711, "/sys/fs/cgroup/system.slice");
-    facts.origins.put(4712, "/sys/fs/cgroup");
-    facts.listenerAddresses.put(3, "0:0:0:0:0:0:0:0 6379");
+    facts.origins = Map.of(4711, "/sys/fs/cgroup/system.slice", 4712, "/sys/fs/cgroup");
+    facts.listenerAddresses = Map.of(3, "0:0:0:0:0:0:0:0 6379");
     facts.refusals.add(new Refusal("no room", "make some"));
     facts.phaseMillis = new LinkedHashMap<>(Map.of("dumping", 12L));
     facts.waitStatus = 9;

@@ -1,17 +1,14 @@
 package dev.exile.migration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -114,23 +111,15 @@ class LifecycleTest {
   }
 
   @Test
-  void whoWaitsForAStateIsWokenByIt() throws Exception {
-    CompletableFuture<Boolean> prepared =
-        CompletableFuture.supplyAsync(
-            () -> {
-              try {
-                return lifecycle.await(state -> state != HomeState.NEGOTIATING, patience(20_000));
-              } catch (InterruptedException e) {
-                return false;
-              }
-            });
-    lifecycle.enter(HomeState.PREPARING, "accepted");
+  void whatHasHappenedIsKnownEvenIfTheDiskRefusesIt() throws IOException {
+    Path away = temp.resolve("away");
+    Files.move(directory, away);
 
-    assertTrue(prepared.get());
-    assertFalse(lifecycle.await(HomeState::isFinal, patience(1)));
-  }
+    lifecycle.force(HomeState.ROLLING_BACK, "nowhere to write");
 
-  private static Duration patience(int millis) {
-    return Duration.ofMillis(millis);
+    assertEquals(HomeState.ROLLING_BACK, lifecycle.state());
+    Files.move(away, directory);
+    lifecycle.force(HomeState.ROLLED_BACK, "written again");
+    assertEquals("ROLLED_BACK", onDisk().state);
   }
 }

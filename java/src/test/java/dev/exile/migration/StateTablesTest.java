@@ -27,7 +27,7 @@ class StateTablesTest {
           Map.entry(HomeState.COMMITTED, EnumSet.of(HomeState.RESTORING)),
           Map.entry(HomeState.IN_DOUBT, EnumSet.of(HomeState.COMMITTED)),
           Map.entry(HomeState.FORWARDING, EnumSet.of(HomeState.COMMITTED, HomeState.IN_DOUBT)),
-          Map.entry(HomeState.ENDED, EnumSet.of(HomeState.IN_DOUBT, HomeState.FORWARDING)),
+          Map.entry(HomeState.ENDED, EnumSet.of(HomeState.FORWARDING)),
           Map.entry(
               HomeState.ROLLING_BACK,
               EnumSet.of(

@@ -30,11 +30,8 @@ final class RelayFixture implements AutoCloseable {
   final HomeRelay home;
 
   RelayFixture(Path images) throws IOException {
-    server =
-        new CarrierServer(
-            new InetSocketAddress(InetAddress.getLoopbackAddress(), 0),
-            authority.server("b"),
-            destinationLoops);
+    server = new CarrierServer(authority.server("b"), destinationLoops);
+    server.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
     destination = new DestinationRelay(MIGRATION, destinationLoops);
     server.register(MIGRATION, "a", images, destination, 1 << 30);
     carrier = connect("a");

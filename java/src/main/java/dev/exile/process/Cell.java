@@ -1,8 +1,8 @@
-package dev.exile.shim;
+package dev.exile.process;
 
 import dev.exile.linux.Linux;
-import dev.exile.process.Proc;
-import dev.exile.process.ProcessInfo;
+import dev.exile.shim.Shim;
+import dev.exile.shim.ShimException;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -14,6 +14,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 
 /**
  * A cell: the fresh PID and mount namespace in which a process is restored under its old PID, held
@@ -23,6 +24,7 @@ import java.util.Optional;
  * @param startTicks the init's start time, which tells it from a later process of that PID
  */
 public record Cell(int init, long startTicks) {
+  private static final int START_SECONDS = 10;
 
   /**
    * A cell that has just been started.
@@ -73,10 +75,18 @@ public record Cell(int init, long startTicks) {
               .redirectInput(lifeline.toFile())
               .redirectError(ProcessBuilder.Redirect.DISCARD)
               .start();
+      if (!process.waitFor(START_SECONDS, TimeUnit.SECONDS)) {
+        process.destroyForcibly();
+        throw new ShimException("the cell did not start within " + START_SECONDS + " s");
+      }
       answer = process.inputReader(StandardCharsets.UTF_8).readLine();
     } catch (IOException e) {
       life.close();
       throw e;
+    } catch (InterruptedException e) {
+      life.close();
+      Thread.currentThread().interrupt();
+      throw new ShimException("interrupted while the cell was started");
     } finally {
       Files.delete(lifeline);
     }

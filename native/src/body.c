@@ -1,0 +1,352 @@
+#include "body.h"
+#include "deputy.h"
+#include "lines.h"
+#include "siginfo.h"
+#include "stub.h"
+#include "sys.h"
+#include "trace.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum {
+    BECOME_TIMEOUT_MS = 10000,
+    END_TIMEOUT_MS = 2000,
+    PEEK_COUNT = 16,
+};
+
+/* No PTRACE_O_EXITKILL: see body.h. TRACEEXIT: a last look at what was sent to a thread before exec ends it.
+ */
+static const unsigned long options = PTRACE_O_TRACEEXEC;
+
+static bool stands_already(const struct body *body, pid_t tid)
+{
+    for (size_t i = 0; i < body->threads.count; i++) {
+        if (body->threads.list[i] == tid)
+            return true;
+    }
+    return false;
+}
+
+/* A leader that has ended while others go on cannot be attached, and has nothing left to do. */
+static bool has_ended(pid_t pid, pid_t tid)
+{
+    struct proc_status status;
+
+    return proc_status(pid, tid, &status) < 0 || status.state == 'Z' || status.state == 'X';
+}
+
+/* Attaches what is not attached. The number of new ones. */
+static int stand_once(struct body *body)
+{
+    struct pids threads = {0};
+    int added = 0;
+    int error = proc_threads(body->pid, &threads);
+
+    for (size_t i = 0; error == 0 && i < threads.count; i++) {
+        pid_t tid = threads.list[i];
+
+        if (stands_already(body, tid) || has_ended(body->pid, tid))
+            continue;
+        error = trace_stand(tid, options);
+        if (error == 0)
+            error = pids_add(&body->threads, tid);
+        if (error == 0)
+            added++;
+        else if (error == -ESRCH)
+            error = 0;
+    }
+    pids_free(&threads);
+    if (error == -ENOENT)
+        return -ESRCH;
+    return error < 0 ? error : added;
+}
+
+int body_stand(struct body *body)
+{
+    int added;
+
+    /* A frozen process makes no threads; the second look is proof of it. */
+    do {
+        added = stand_once(body);
+        if (added < 0)
+            return added;
+    } while (added > 0);
+    if (body->threads.count == 0)
+        return -ESRCH;
+    body->executor = stands_already(body, body->pid) ? body->pid : body->threads.list[0];
+    body->told = calloc(body->threads.count, sizeof(*body->told));
+    return body->told ? 0 : -ENOMEM;
+}
+
+static void tell(const struct body *body, pid_t tid, const siginfo_t *info)
+{
+    char text[SIGINFO_TEXT];
+
+    if (siginfo_is_own(info))
+        return;
+    siginfo_print(info, text);
+    line_say(1, "held %d %d %s", body->pid, tid, text);
+}
+
+/*
+ * Past the limit of queued signals the kernel remembers a standard signal by its number alone. No list has
+ * it; its receiver would see it sent by nobody, as here.
+ */
+static int tell_unlisted(const struct body *body, pid_t tid, uint64_t listed)
+{
+    struct proc_status status;
+    int error = proc_status(body->pid, tid, &status);
+
+    if (error < 0)
+        return error;
+    for (int number = 1; number < _NSIG; number++) {
+        siginfo_t info = {.si_signo = number, .si_code = SI_USER};
+
+        if ((status.pending & ~listed) >> (number - 1) & 1 && number != SIGKILL)
+            tell(body, tid, &info);
+    }
+    return 0;
+}
+
+/* What came since the last look at this thread's private queue. */
+static int tell_thread(struct body *body, size_t index)
+{
+    pid_t tid = body->threads.list[index];
+    size_t *told = &body->told[index];
+    bool first = *told == 0;
+    uint64_t listed = 0;
+    struct skip skip;
+    int n;
+
+    skip_pick(body->skips, body->skip_count, body->pid, tid, &skip);
+    do {
+        siginfo_t list[PEEK_COUNT];
+
+        n = trace_peek_signals(tid, false, *told, list, PEEK_COUNT);
+        for (int i = 0; i < n; i++) {
+            listed |= 1ULL << (list[i].si_signo - 1);
+            if (!first || !skip_next(&skip, list[i].si_signo))
+                tell(body, tid, &list[i]);
+        }
+        if (n > 0)
+            *told += (size_t)n;
+    } while (n == PEEK_COUNT);
+    if (n < 0)
+        return n;
+    return first ? tell_unlisted(body, tid, listed) : 0;
+}
+
+int body_tell_held(struct body *body)
+{
+    for (size_t i = 0; i < body->threads.count; i++) {
+        int error;
+
+        if (body->threads.list[i] == body->executor)
+            continue;
+        error = tell_thread(body, i);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+/* What the deputy is to skip: of the process's queue, and of the thread's that becomes its only one. */
+static int print_skips(const struct body *body, char *text, size_t size)
+{
+    size_t used = (size_t)snprintf(text, size, "%s=", DEPUTY_ENV_SKIP);
+    const char *comma = "";
+
+    for (size_t i = 0; i < body->skip_count; i++) {
+        const struct skip_one *one = &body->skips[i];
+        char thread[16] = "";
+
+        if (one->pid != body->pid || (one->tid && one->tid != body->executor) || one->count == 0)
+            continue;
+        if (one->tid)
+            snprintf(thread, sizeof(thread), "/%d", body->pid);
+        used += (size_t)snprintf(text + used, size - used, "%s%d%s:%d:%u", comma, body->pid, thread,
+                                 one->number, one->count);
+        if (used >= size)
+            return -E2BIG;
+        comma = ",";
+    }
+    return 0;
+}
+
+static int build(const struct body *body, const struct body_plan *plan, struct become *become)
+{
+    char id[256];
+    char socket[256];
+    char skip[4096];
+    char last[64];
+    const char *argv[] = {plan->title, NULL};
+    const char *envp[] = {id, socket, skip, last, NULL};
+    uint64_t base;
+    int last_fd = proc_last_fd(body->pid);
+    int error = last_fd < 0 ? last_fd : proc_code_area(body->pid, sizeof(become->bytes), &base);
+
+    if (error == 0)
+        error = print_skips(body, skip, sizeof(skip));
+    if (error < 0)
+        return error;
+    snprintf(id, sizeof(id), "%s=%s", DEPUTY_ENV_ID, plan->id);
+    snprintf(socket, sizeof(socket), "%s=%s", DEPUTY_ENV_SOCKET, plan->socket);
+    snprintf(last, sizeof(last), "%s=%d", DEPUTY_ENV_LAST, last_fd);
+    return become_build(become, base, plan->program, argv, envp, last_fd);
+}
+
+int body_aim(const struct body *body, const struct body_plan *plan)
+{
+    static struct become become;
+    int error = build(body, plan, &become);
+
+    if (error == 0)
+        error = trace_poke(body->executor, become.base, become.bytes, become.used);
+    for (size_t i = 0; error == 0 && i < body->threads.count; i++) {
+        pid_t tid = body->threads.list[i];
+        struct user_regs_struct regs;
+
+        error = trace_set_mask(tid, TRACE_ALL_BLOCKED);
+        if (error == 0)
+            error = trace_get_regs(tid, &regs);
+        if (error < 0)
+            break;
+        if (tid == body->executor)
+            become_enter(&become, &regs);
+        else
+            become_wait(&become, &regs);
+        error = trace_set_regs(tid, &regs);
+    }
+    return error;
+}
+
+static void sleep_until_child(uint64_t deadline)
+{
+    struct timespec left = {0};
+    sigset_t child;
+    int ms = sys_left_ms(deadline);
+
+    left.tv_sec = ms / 1000;
+    left.tv_nsec = (long)(ms % 1000) * 1000000;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    /* The caller has it blocked. Whatever comes back: the next round looks. */
+    if (sigtimedwait(&child, NULL, &left) < 0)
+        return;
+}
+
+/* A stop on the way. 1: arrived. */
+static int on_stop(struct body *body, pid_t tid, int status)
+{
+    int event = status >> 16;
+    int error;
+
+    if (event == PTRACE_EVENT_EXEC)
+        return 1;
+    if (event == PTRACE_EVENT_EXIT) {
+        for (size_t i = 0; i < body->threads.count; i++) {
+            if (body->threads.list[i] == tid && tid != body->executor && tell_thread(body, i) < 0)
+                line_say(1, "error cannot list the last signals of thread %d", tid);
+        }
+    }
+    /*
+     * A signal here can only be SIGSTOP. A stop of all threads is called off by exec, so it is kept for
+     * afterwards. (A stop from before is in force, is run through, and comes back when we let go.)
+     */
+    if (event == 0 && WSTOPSIG(status) == SIGSTOP)
+        body->stopped = true;
+    error = trace_continue(tid, 0);
+    return error == -ESRCH ? 0 : error;
+}
+
+/* A SIGCONT since then has undone the stop, and would itself be undone by it. */
+static void stop_again(const struct body *body)
+{
+    struct proc_status status;
+
+    if (!body->stopped || proc_status(body->pid, body->pid, &status) < 0)
+        return;
+    if (!((status.shared | status.pending) >> (SIGCONT - 1) & 1) && kill(body->pid, SIGSTOP) < 0)
+        line_say(1, "error cannot stop %d again", body->pid);
+}
+
+int body_become(struct body *body, int *status)
+{
+    uint64_t deadline = sys_now() + (uint64_t)BECOME_TIMEOUT_MS * 1000;
+    int error = trace_continue(body->executor, 0);
+
+    if (error < 0 && error != -ESRCH)
+        return error;
+    for (;;) {
+        int result;
+        pid_t tid = waitpid(-1, &result, __WALL | WNOHANG);
+
+        if (tid > 0 && WIFSTOPPED(result)) {
+            error = on_stop(body, tid, result);
+            if (error < 0)
+                return error;
+            if (error == 1)
+                break;
+        } else if (tid > 0 && tid == body->pid) {
+            *status = result;
+            return -ECHILD;
+        } else if (tid < 0 && errno != EINTR) {
+            return -errno;
+        } else if (tid == 0) {
+            if (sys_left_ms(deadline) == 0)
+                return -ETIMEDOUT;
+            sleep_until_child(deadline);
+        }
+    }
+    body->threads.count = 0;
+    stop_again(body);
+    return trace_detach(body->pid, 0);
+}
+
+static void await_end(pid_t pid, int *status)
+{
+    uint64_t deadline = sys_now() + (uint64_t)END_TIMEOUT_MS * 1000;
+
+    for (;;) {
+        int result;
+        pid_t tid = waitpid(-1, &result, __WALL | WNOHANG);
+
+        if ((tid < 0 && errno != EINTR) || (tid == 0 && sys_left_ms(deadline) == 0))
+            return;
+        if (tid == 0) {
+            sleep_until_child(deadline);
+        } else if (tid > 0 && !WIFSTOPPED(result)) {
+            *status = tid == pid ? result : *status;
+        } else if (tid > 0) {
+            unsigned long end;
+
+            /* Let go here, it is its parent's; its status is known already. */
+            if (result >> 16 == PTRACE_EVENT_EXIT && ptrace(PTRACE_GETEVENTMSG, tid, NULL, &end) == 0)
+                *status = (int)end;
+            if (trace_detach(tid, 0) < 0)
+                continue;
+        }
+    }
+}
+
+void body_free(struct body *body, bool dying, int *status)
+{
+    if (dying)
+        await_end(body->pid, status);
+    for (size_t i = 0; i < body->threads.count; i++) {
+        /* Running, or gone: then there is nothing to let go of here; what runs is let go at our own end. */
+        if (trace_detach(body->threads.list[i], 0) < 0)
+            continue;
+    }
+    pids_free(&body->threads);
+    free(body->told);
+    body->told = NULL;
+}

@@ -1,0 +1,276 @@
+/*
+ * Job `deputize`: after COMMIT, turns every process of the frozen cgroup into a deputy, in place.
+ *
+ * It keeps its PID, parent, group, session, terminal and descriptors, goes back to the cgroup it came from,
+ * and executes this very program (deputy.c). One process after the other leaves the frozen cgroup; body.h
+ * says why no death of ours sets a body free. A second run does the ones that are left.
+ *
+ * Lines on stdout, per process:
+ *   body PID                  what was told as held of this PID by an earlier run is void
+ *   held PID TID SIGINFO      a signal for a thread that is no more; to be forwarded before the deputy's own
+ *   deputy PID                it is one; what it now finds in its queues it forwards itself
+ *   gone PID STATUS           it ended instead (a SIGKILL from elsewhere): its wait status; -1: not known
+ *   error PID TEXT            this one stays frozen, or (after the move) is still on its way by itself
+ * and at the end `done`, or `error TEXT`. The exit code is 0 only after `done`.
+ */
+#include "body.h"
+#include "cgroup.h"
+#include "lines.h"
+#include "sys.h"
+#include "talk.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    MAX_BACKS = 4096,
+    MAX_SKIPS = 4096,
+    FREEZE_TIMEOUT_MS = 10000,
+};
+
+struct deputize {
+    const char *path;
+    int cgroup;
+    struct body_plan plan;
+    size_t back_count;
+    size_t skip_count;
+};
+
+static struct back backs[MAX_BACKS];
+static struct skip_one skips[MAX_SKIPS];
+
+static int take_option(struct deputize *job, int option, char *value)
+{
+    switch (option) {
+    case 'c':
+        job->path = value;
+        return *value == '/' ? 0 : usage_error("deputize: --cgroup takes an absolute path");
+    case 'i':
+        job->plan.id = value;
+        return *value && strlen(value) <= 128 && !strpbrk(value, " \t\r\n")
+                   ? 0
+                   : usage_error("deputize: --id takes one word");
+    case 's':
+        job->plan.socket = value;
+        return talk_check_path(value) == 0
+                   ? 0
+                   : usage_error("deputize: --socket: path too long for a unix socket");
+    case 't':
+        job->plan.title = value;
+        return strlen(value) <= 1024 ? 0 : usage_error("deputize: --title is too long");
+    case 'p':
+        job->plan.program = value;
+        return *value == '/' ? 0 : usage_error("deputize: --program takes an absolute path");
+    case 'b':
+        if (job->back_count == MAX_BACKS)
+            return usage_error("deputize: more than %d --back", MAX_BACKS);
+        return back_parse(value, &backs[job->back_count++]) == 0
+                   ? 0
+                   : usage_error("deputize: --back takes PID=/CGROUPDIR, not '%s'", value);
+    case 'k':
+        return skip_parse(value, skips, MAX_SKIPS, &job->skip_count) == 0
+                   ? 0
+                   : usage_error("deputize: --skip takes PID[/TID]:SIGNAL:COUNT,..., not '%s'", value);
+    default:
+        return usage_error("deputize: unknown option");
+    }
+}
+
+static int parse(int argc, char **argv, struct deputize *job)
+{
+    static const struct option options[] = {
+        {"cgroup", required_argument, NULL, 'c'},  {"id", required_argument, NULL, 'i'},
+        {"socket", required_argument, NULL, 's'},  {"title", required_argument, NULL, 't'},
+        {"back", required_argument, NULL, 'b'},    {"skip", required_argument, NULL, 'k'},
+        {"program", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+        int code;
+
+        if (option == '?' || option == ':')
+            return usage_error("deputize: %s '%s'", option == ':' ? "no value for" : "unknown option",
+                               argv[optind - 1]);
+        code = take_option(job, option, optarg);
+        if (code)
+            return code;
+    }
+    if (!job->path || !job->plan.id || !job->plan.socket || !job->plan.title)
+        return usage_error("deputize: --cgroup, --id, --socket and --title are needed");
+    return optind < argc ? usage_error("deputize: what is '%s'?", argv[optind]) : 0;
+}
+
+static int find_program(struct body_plan *plan)
+{
+    static char path[PATH_MAX];
+    ssize_t n;
+
+    if (plan->program)
+        return 0;
+    n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (n < 0)
+        return -errno;
+    path[n] = 0;
+    plan->program = path;
+    return 0;
+}
+
+/* In a child of ours that has put on the body's user and root: may it execute the program? */
+static int try_program(pid_t pid, const struct proc_status *status, const char *program)
+{
+    char root[64];
+
+    snprintf(root, sizeof(root), "/proc/%d/root", pid);
+    if (chroot(root) < 0 || chdir("/") < 0)
+        return errno;
+    if (setgroups(0, NULL) < 0 || setresgid((gid_t)status->gid, (gid_t)status->gid, (gid_t)status->gid) < 0 ||
+        setresuid((uid_t)status->uid, (uid_t)status->uid, (uid_t)status->uid) < 0)
+        return errno;
+    return access(program, X_OK) < 0 ? errno : 0;
+}
+
+/*
+ * Whatever would keep the deputy from starting is found before the body is touched. Assumes that a reachable
+ * path is this program: in a container of its own that may be wrong, and then something else would run.
+ */
+static int rehearse(pid_t pid, const struct body_plan *plan, const char **why)
+{
+    struct proc_status state;
+    int status;
+    pid_t child;
+
+    if (proc_status(pid, pid, &state) < 0)
+        return -ESRCH;
+    *why = "it has a seccomp filter, which the deputy would inherit";
+    if (state.filtered)
+        return -EPERM;
+    *why = "it cannot execute the deputy's program";
+    child = fork();
+    if (child < 0)
+        return -errno;
+    if (child == 0)
+        _exit(try_program(pid, &state, plan->program));
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    if (!WIFEXITED(status))
+        return -EIO;
+    return -WEXITSTATUS(status);
+}
+
+/* From the frozen body to the move. -ESRCH: it is dead. */
+static int prepare(const struct deputize *job, struct body *body, const char **why)
+{
+    int error = rehearse(body->pid, &job->plan, why);
+
+    if (error < 0)
+        return error;
+    *why = "cannot attach";
+    error = body_stand(body);
+    if (error < 0)
+        return error;
+    line_say(1, "body %d", body->pid);
+    *why = "cannot list its signals";
+    error = body_tell_held(body);
+    if (error < 0)
+        return error;
+    *why = "cannot aim it";
+    error = body_aim(body, &job->plan);
+    if (error < 0)
+        return error;
+    *why = "cannot move it out of the frozen cgroup";
+    return cgroup_move_back(body->pid, backs, job->back_count);
+}
+
+/* 0: deputy, or gone. */
+static int deputize(const struct deputize *job, pid_t pid)
+{
+    struct body body = {.pid = pid, .skips = skips, .skip_count = job->skip_count};
+    const char *why = "";
+    int status = -1;
+    int error = prepare(job, &body, &why);
+    bool gone;
+
+    if (error == 0) {
+        why = "out of the frozen cgroup, but not a deputy yet";
+        error = body_become(&body, &status);
+    }
+    gone = error == -ESRCH || error == -ECHILD;
+    body_free(&body, gone, &status);
+    if (error == 0)
+        line_say(1, "deputy %d", pid);
+    else if (gone)
+        line_say(1, "gone %d %d", pid, status);
+    else
+        line_say(1, "error %d %s: %s", pid, why, strerror(-error));
+    return gone ? 0 : error;
+}
+
+/*
+ * A process that refuses stays at the head of the list, so the first failure is the last. Those done have
+ * left the cgroup; so has a dead one, as soon as its parent has it.
+ */
+static int deputize_all(const struct deputize *job)
+{
+    pid_t last = 0;
+
+    for (;;) {
+        pid_t pid = cgroup_first(job->cgroup);
+        int error;
+
+        if (pid <= 0)
+            return pid;
+        if (pid == last)
+            sys_sleep_ms(5);
+        last = pid;
+        error = deputize(job, pid);
+        if (error < 0)
+            return error;
+    }
+}
+
+int job_deputize(int argc, char **argv)
+{
+    struct deputize job = {0};
+    sigset_t child;
+    int error;
+    int code = parse(argc, argv, &job);
+
+    if (code)
+        return code;
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &child, NULL) < 0)
+        return EXIT_FAILED;
+    job.cgroup = cgroup_open(job.path);
+    /* An earlier run has done all. */
+    if (job.cgroup == -ENOENT) {
+        line_say(1, "done");
+        return EXIT_OK;
+    }
+    error = job.cgroup < 0 ? job.cgroup : find_program(&job.plan);
+    if (error == 0)
+        error = cgroup_set_frozen(job.cgroup, true, FREEZE_TIMEOUT_MS);
+    if (error == 0)
+        error = deputize_all(&job);
+    if (error == 0)
+        error = cgroup_remove(job.path);
+    if (error < 0) {
+        line_say(1, "error %s: %s", job.path, strerror(-error));
+        return EXIT_FAILED;
+    }
+    line_say(1, "done");
+    return EXIT_OK;
+}

@@ -1,0 +1,329 @@
+/*
+ * The deputy: what a process leaves behind at home, under its own PID. Executed in place by deputize, with
+ * the process's descriptors, all signals blocked, and whatever was pending still pending.
+ *
+ *   deputy -> agent   deputy ID PID SEQ            on every connection; SEQ: the next signal's number
+ *                     signal ID PID SEQ TID SIGINFO
+ *                                                  TID 0: to the process; else the PID, to its first thread
+ *   agent -> deputy   ok SEQ                       all up to SEQ are safe: never to be sent again
+ *                     exit STATUS                  ends as the real process did; a raw wait status
+ *                     stop SIGNAL                  stops as the real process did
+ *                     close FD                     the relay is done with this descriptor
+ *
+ * A signal is numbered when it is taken out of the kernel's queue, and kept until it is acknowledged; after
+ * a new connection all that are kept are sent again, so the other side drops the numbers that it knows. While
+ * the agent is away, or does not acknowledge, nothing is taken: the kernel's queue coalesces and refuses as
+ * it always does.
+ *
+ * Our own descriptors are marked FD_CLOEXEC, the parked ones are not.
+ */
+#include "deputy.h"
+#include "lines.h"
+#include "proc.h"
+#include "queue.h"
+#include "siginfo.h"
+#include "sys.h"
+#include "talk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    RETRY_MS = 1000,
+    WINDOW = 64,
+};
+
+struct kept {
+    pid_t tid;
+    siginfo_t info;
+};
+
+struct deputy {
+    const char *id;
+    const char *path;
+    int last_fd;
+    int signals; /* a signalfd, only to be polled */
+    struct queue queue;
+    struct kept kept[WINDOW]; /* number n is at n % WINDOW */
+    uint64_t next;            /* number of the next signal */
+    uint64_t oldest;          /* the oldest that is kept; == next: none is */
+    struct lines in;          /* in.fd: the connection, or -1 */
+    pid_t agent;
+    uint64_t next_try;
+};
+
+/* Above the parked ones where the limit lets us, so that a number never means two things. */
+static int move_up(const struct deputy *deputy, int fd)
+{
+    int up = fcntl(fd, F_DUPFD_CLOEXEC, deputy->last_fd + 1);
+
+    if (up < 0)
+        return fd;
+    close(fd);
+    return up;
+}
+
+static void hang_up(struct deputy *deputy)
+{
+    if (deputy->in.fd >= 0)
+        close(deputy->in.fd);
+    deputy->in.fd = -1;
+    deputy->in.used = 0;
+    deputy->next_try = sys_now() + (uint64_t)RETRY_MS * 1000;
+}
+
+/* What is unacknowledged always fits into a socket's buffer: if this does not, nobody reads. */
+static void say(struct deputy *deputy, const char *line, int size)
+{
+    if (deputy->in.fd >= 0 && send(deputy->in.fd, line, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT) != size)
+        hang_up(deputy);
+}
+
+static void say_signal(struct deputy *deputy, uint64_t number)
+{
+    const struct kept *kept = &deputy->kept[number % WINDOW];
+    char text[SIGINFO_TEXT];
+    char line[LINE_SIZE];
+
+    siginfo_print(&kept->info, text);
+    say(deputy, line,
+        snprintf(line, sizeof(line), "signal %s %d %llu %d %s\n", deputy->id, getpid(),
+                 (unsigned long long)number, kept->tid, text));
+}
+
+static void try_connect(struct deputy *deputy)
+{
+    struct ucred peer = {0};
+    socklen_t size = sizeof(peer);
+    char line[LINE_SIZE];
+    int fd = talk_connect(deputy->path);
+
+    if (fd < 0) {
+        hang_up(deputy);
+        return;
+    }
+    deputy->in.fd = move_up(deputy, fd);
+    if (getsockopt(deputy->in.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+        deputy->agent = peer.pid;
+    say(deputy, line,
+        snprintf(line, sizeof(line), "deputy %s %d %llu\n", deputy->id, getpid(),
+                 (unsigned long long)deputy->next));
+    for (uint64_t number = deputy->oldest; number < deputy->next; number++)
+        say_signal(deputy, number);
+}
+
+/* An agent that continues us is told of no SIGCONT: it is the one that knows. */
+static bool is_agents(const struct deputy *deputy, const siginfo_t *info)
+{
+    return info->si_signo == SIGCONT && info->si_code == SI_USER && info->si_pid == deputy->agent;
+}
+
+static bool is_full(const struct deputy *deputy)
+{
+    return deputy->next - deputy->oldest == WINDOW;
+}
+
+static void take_signals(struct deputy *deputy)
+{
+    while (deputy->in.fd >= 0 && !is_full(deputy)) {
+        struct kept *kept = &deputy->kept[deputy->next % WINDOW];
+
+        if (queue_take(&deputy->queue, &kept->tid, &kept->info) <= 0)
+            return;
+        if (is_agents(deputy, &kept->info))
+            continue;
+        say_signal(deputy, deputy->next++);
+    }
+}
+
+static void acknowledged(struct deputy *deputy, uint64_t number)
+{
+    if (number >= deputy->oldest && number < deputy->next)
+        deputy->oldest = number + 1;
+}
+
+/* Ends by this signal and no other, without a core file: the memory here is not the real process's. */
+static void die_by(int number)
+{
+    const struct rlimit none = {0, 0};
+
+    /* Where cores go to a pipe the kernel does not ask for the limit, only for this. */
+    if (prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+        _exit(128 + number);
+    queue_raise(number);
+    _exit(128 + number);
+}
+
+static void obey_exit(int status)
+{
+    if (WIFSIGNALED(status))
+        die_by(WTERMSIG(status));
+    if (WIFEXITED(status))
+        _exit(WEXITSTATUS(status));
+}
+
+/*
+ * A stop signal wipes out a pending SIGCONT, which may be the one that is to wake the real process: so all
+ * that is pending is taken first. One that comes between that and the stop is lost, as it would be if it
+ * came just before the stop.
+ */
+static void obey_stop(struct deputy *deputy, int number)
+{
+    if (number != SIGSTOP && number != SIGTSTP && number != SIGTTIN && number != SIGTTOU)
+        return;
+    take_signals(deputy);
+    queue_raise(number);
+}
+
+static void obey_close(const struct deputy *deputy, int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+
+    if (fd <= deputy->last_fd && flags >= 0 && !(flags & FD_CLOEXEC))
+        close(fd);
+}
+
+static void obey(struct deputy *deputy, char *line)
+{
+    char *space = strchr(line, ' ');
+    long number;
+
+    if (!space)
+        return;
+    *space = 0;
+    if (sys_parse_number(space + 1, 0, LONG_MAX, &number) < 0)
+        return;
+    if (strcmp(line, "ok") == 0)
+        acknowledged(deputy, (uint64_t)number);
+    else if (number > INT_MAX)
+        return;
+    else if (strcmp(line, "exit") == 0)
+        obey_exit((int)number);
+    else if (strcmp(line, "stop") == 0)
+        obey_stop(deputy, (int)number);
+    else if (strcmp(line, "close") == 0)
+        obey_close(deputy, (int)number);
+}
+
+static void read_commands(struct deputy *deputy)
+{
+    char line[LINE_SIZE];
+
+    while (deputy->in.fd >= 0) {
+        int error = lines_fill(&deputy->in);
+
+        while (lines_next(&deputy->in, line))
+            obey(deputy, line);
+        if (error == -EAGAIN)
+            return;
+        if (error < 0)
+            hang_up(deputy);
+    }
+}
+
+static void live(struct deputy *deputy)
+{
+    for (;;) {
+        bool connected = deputy->in.fd >= 0;
+        struct pollfd events[] = {
+            {.fd = deputy->in.fd, .events = POLLIN},
+            {.fd = connected && !is_full(deputy) ? deputy->signals : -1, .events = POLLIN},
+        };
+
+        if (poll(events, 2, connected ? -1 : sys_left_ms(deputy->next_try)) < 0 && errno != EINTR)
+            sys_sleep_ms(RETRY_MS);
+        /* Commands first: what made the agent speak came before what is pending now. */
+        read_commands(deputy);
+        if (deputy->in.fd < 0 && sys_left_ms(deputy->next_try) == 0)
+            try_connect(deputy);
+        take_signals(deputy);
+    }
+}
+
+/*
+ * Parked are the sockets, and the pipes, FIFOs and terminals, whose other ends are other people's; and the
+ * standard three, whatever they are, since those numbers are not to be given to anything else. The rest
+ * (files, epoll and such) has gone with the process.
+ */
+static void close_the_rest(int last_fd)
+{
+    for (int fd = 3; fd <= last_fd; fd++) {
+        struct stat info;
+
+        if (fstat(fd, &info) < 0)
+            continue;
+        if (S_ISSOCK(info.st_mode) || S_ISFIFO(info.st_mode) || (S_ISCHR(info.st_mode) && isatty(fd)))
+            continue;
+        close(fd);
+    }
+}
+
+/* Timers that outlive an exec tick for the real process at the destination. */
+static void disarm_timers(void)
+{
+    const struct itimerval never = {0};
+
+    for (int which = ITIMER_REAL; which <= ITIMER_PROF; which++) {
+        if (setitimer((__itimer_which_t)which, &never, NULL) < 0)
+            continue;
+    }
+}
+
+static int start(struct deputy *deputy)
+{
+    const char *last = getenv(DEPUTY_ENV_LAST);
+    const char *skip = getenv(DEPUTY_ENV_SKIP);
+    struct rlimit files;
+    long last_fd = 2;
+
+    deputy->id = getenv(DEPUTY_ENV_ID);
+    deputy->path = getenv(DEPUTY_ENV_SOCKET);
+    if (!deputy->path || (last && sys_parse_number(last, 0, INT_MAX, &last_fd) < 0))
+        return -EINVAL;
+    deputy->last_fd = (int)last_fd;
+    if (queue_open(&deputy->queue, skip ? skip : "") < 0)
+        return -EINVAL;
+    disarm_timers();
+    close_the_rest(deputy->last_fd);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+            return -errno;
+    }
+    deputy->signals = queue_poll_fd();
+    if (deputy->signals < 0)
+        return deputy->signals;
+    deputy->signals = move_up(deputy, deputy->signals);
+    return 0;
+}
+
+int job_deputy(char **argv)
+{
+    static struct deputy deputy = {.in = {.fd = -1}, .next = 1, .oldest = 1};
+    int error;
+
+    prctl(PR_SET_NAME, argv[0]);
+    error = start(&deputy);
+    /* Half a deputy is still a PID and its parked sockets; who asks why finds it in the name. */
+    while (error < 0) {
+        prctl(PR_SET_NAME, "exile: unable");
+        pause();
+    }
+    live(&deputy);
+    return EXIT_FAILED;
+}

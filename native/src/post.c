@@ -1,0 +1,221 @@
+/*
+ * Job `post`: brings signals into the processes of a cell. Stays outside of it, so that nothing inside sees
+ * or kills it.
+ *
+ *   exile-shim post --id ID --cell PID [--cgroup DIR]       PID: the cell's init, as the host counts
+ *
+ * Lines on stdin, one answer each on stdout:
+ *   deliver SEQ PID TID SIGINFO   PID and TID as the cell counts; TID 0: to the process
+ *                                 delivered SEQ | gone SEQ | later SEQ TEXT (not delivered; ask again)
+ *   hold                          stops all processes of the frozen cgroup DIR by ptrace and thaws it:
+ *                                 what is delivered now is queued before they run. held COUNT | error TEXT
+ *   release                       lets them run. released
+ *   watch PID                     watching PID | gone PID; and at its end, at any time: ended PID
+ *
+ * The end of stdin releases and ends. A thread that sleeps where no signal reaches it (a dead disk) keeps
+ * post waiting: who gets no answer within seconds kills it and starts another. A killed post releases as
+ * well. One that is started again with the same
+ * --id and told to deliver the last SEQ again knows whether it was done, within a second (injection.h).
+ */
+#include "post.h"
+#include "cgroup.h"
+#include "injection.h"
+#include "lines.h"
+#include "sys.h"
+#include "trace.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { FREEZE_TIMEOUT_MS = 10000 };
+
+/* FNV-1a: two migrations of one process must not take each other's numbers for theirs. */
+static uint64_t hash(const char *text)
+{
+    uint64_t value = 0xcbf29ce484222325ULL;
+
+    for (; *text; text++)
+        value = (value ^ (unsigned char)*text) * 0x100000001b3ULL;
+    return value;
+}
+
+static int parse(int argc, char **argv, struct post *post)
+{
+    static const struct option options[] = {
+        {"id", required_argument, NULL, 'i'},
+        {"cell", required_argument, NULL, 'p'},
+        {"cgroup", required_argument, NULL, 'c'},
+        {NULL, 0, NULL, 0},
+    };
+    long init = 0;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+        if (option == 'i')
+            post->owner = hash(optarg);
+        else if (option == 'c')
+            post->cgroup = optarg;
+        else if (option != 'p')
+            return usage_error("post: %s '%s'", option == ':' ? "no value for" : "unknown option",
+                               argv[optind - 1]);
+        else if (sys_parse_number(optarg, 1, INT_MAX, &init) < 0)
+            return usage_error("post: --cell takes a PID");
+    }
+    if (!post->owner || !init || optind < argc)
+        return usage_error("post: --id and --cell are needed, and nothing else");
+    post->init = (pid_t)init;
+    return 0;
+}
+
+/* Which SIGKILL and SIGSTOP are of everybody's making: no siginfo is ever seen. */
+static int send_plain(const struct member *member, int number)
+{
+    return sys_pidfd_signal(member->pidfd, number);
+}
+
+static int deliver(struct post *post, uint64_t sequence, pid_t pid, pid_t tid, const siginfo_t *info)
+{
+    struct injection injection = {
+        .order = {.head = {.owner = post->owner, .number = sequence}, .pid = pid, .tid = tid, .info = info},
+        .held = post->held,
+    };
+    struct member *member = members_find(post, pid);
+    int error;
+
+    if (!member)
+        return -ESRCH;
+    if (info->si_signo == SIGKILL || info->si_signo == SIGSTOP)
+        return send_plain(member, info->si_signo);
+    injection.pid = member->pid;
+    injection.thread = member_thread(member, &injection.order.tid);
+    if (injection.thread < 0)
+        return injection.thread;
+    injection.base = member->base;
+    error = injection_run(&injection);
+    member->base = injection.base;
+    return error;
+}
+
+/* SEQ PID TID SIGINFO, cut up in place. */
+static int parse_order(char *text, long *sequence, long *pid, long *tid, siginfo_t *info)
+{
+    char *rest = NULL;
+    char *words[4];
+
+    for (int i = 0; i < 4; i++) {
+        words[i] = strtok_r(i == 0 ? text : NULL, " ", &rest);
+        if (!words[i])
+            return -EINVAL;
+    }
+    if (sys_parse_number(words[0], 1, LONG_MAX, sequence) < 0 ||
+        sys_parse_number(words[1], 1, INT_MAX, pid) < 0 || sys_parse_number(words[2], 0, INT_MAX, tid) < 0)
+        return -EINVAL;
+    return siginfo_parse(words[3], info);
+}
+
+static void do_deliver(struct post *post, char *text)
+{
+    siginfo_t info;
+    long sequence;
+    long pid;
+    long tid;
+    int error = parse_order(text, &sequence, &pid, &tid, &info);
+
+    if (error < 0) {
+        line_say(1, "error deliver takes SEQ PID TID SIGINFO");
+        return;
+    }
+    error = deliver(post, (uint64_t)sequence, (pid_t)pid, (pid_t)tid, &info);
+    if (error == 0)
+        line_say(1, "delivered %ld", sequence);
+    else if (error == -ESRCH)
+        line_say(1, "gone %ld", sequence);
+    else
+        line_say(1, "later %ld %s", sequence, strerror(-error));
+}
+
+static void do_hold(struct post *post)
+{
+    int cgroup = post->cgroup ? cgroup_open(post->cgroup) : -EINVAL;
+    int error = cgroup < 0 ? cgroup : members_hold(post, cgroup);
+
+    if (error == 0)
+        error = cgroup_set_frozen(cgroup, false, FREEZE_TIMEOUT_MS);
+    if (error < 0) {
+        members_release(post);
+        line_say(1, "error cannot hold: %s", strerror(-error));
+    } else {
+        post->held = true;
+        line_say(1, "held %zu", post->standing.count);
+    }
+    if (cgroup >= 0)
+        close(cgroup);
+}
+
+static void do_watch(struct post *post, const char *text)
+{
+    long pid;
+    struct member *member;
+
+    if (sys_parse_number(text, 1, INT_MAX, &pid) < 0) {
+        line_say(1, "error watch takes a PID");
+        return;
+    }
+    member = members_find(post, (pid_t)pid);
+    if (member)
+        member->watched = true;
+    line_say(1, "%s %ld", member ? "watching" : "gone", pid);
+}
+
+static void obey(struct post *post, char *line)
+{
+    if (strncmp(line, "deliver ", 8) == 0) {
+        do_deliver(post, line + 8);
+    } else if (strcmp(line, "hold") == 0) {
+        do_hold(post);
+    } else if (strcmp(line, "release") == 0) {
+        members_release(post);
+        line_say(1, "released");
+    } else if (strncmp(line, "watch ", 6) == 0) {
+        do_watch(post, line + 6);
+    } else {
+        line_say(1, "error unknown command");
+    }
+}
+
+int job_post(int argc, char **argv)
+{
+    static struct post post;
+    struct lines in = {.fd = 0};
+    char line[LINE_SIZE];
+    int code = parse(argc, argv, &post);
+
+    if (code)
+        return code;
+    signal(SIGPIPE, SIG_IGN);
+    /* A thread is given a few microseconds in the stub; the default would round them up to sixty. */
+    prctl(PR_SET_TIMERSLACK, 1);
+    for (;;) {
+        int error = members_wait(&post, in.fd);
+
+        if (error == 0)
+            error = lines_fill(&in);
+        if (error == -E2BIG)
+            line_say(1, "error line too long");
+        while (lines_next(&in, line))
+            obey(&post, line);
+        if (error == -EPIPE)
+            break;
+    }
+    members_release(&post);
+    members_wipe(&post);
+    return EXIT_OK;
+}

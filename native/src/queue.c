@@ -1,0 +1,134 @@
+#include "queue.h"
+#include "proc.h"
+#include "siginfo.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_SKIPS = 2 * _NSIG };
+
+/* As the kernel has it. */
+struct action {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+
+static const uint64_t all = ~0ULL;
+
+static void never(int number)
+{
+    (void)number;
+}
+
+static int set_action(int number, void (*handler)(int), unsigned long flags)
+{
+    struct action action = {.handler = handler, .flags = flags};
+
+    return syscall(SYS_rt_sigaction, number, &action, NULL, sizeof(action.mask)) < 0 ? -errno : 0;
+}
+
+int queue_open(struct queue *queue, const char *text)
+{
+    struct skip_one skips[MAX_SKIPS];
+    size_t used = 0;
+    int error = skip_parse(text, skips, MAX_SKIPS, &used);
+
+    if (error < 0)
+        return error;
+    skip_pick(skips, used, getpid(), getpid(), &queue->own);
+    skip_pick(skips, used, getpid(), 0, &queue->shared);
+    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all)) < 0)
+        return -errno;
+    /*
+     * Deputies of children end as the real children do; the real parent reaps those, nobody these. A handler
+     * (that never runs), as to set SIG_IGN or SIG_DFL would drop a SIGCHLD that somebody sent.
+     */
+    return set_action(SIGCHLD, never, SA_NOCLDWAIT | SA_NOCLDSTOP);
+}
+
+int queue_poll_fd(void)
+{
+    sigset_t set;
+    int fd;
+
+    memset(&set, 0xff, sizeof(set));
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+static int take_number(int number, siginfo_t *info)
+{
+    const uint64_t one = 1ULL << (number - 1);
+    const struct timespec now = {0};
+
+    memset(info, 0, sizeof(*info));
+    if (syscall(SYS_rt_sigtimedwait, &one, info, &now, sizeof(one)) < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    return 1;
+}
+
+/*
+ * The kernel searches the thread's queue before the process's, and does not say which it was. So look first,
+ * and take by number what the look showed. A signal that comes between the two can be mistaken only if the
+ * same number was pending for the process, it was for the thread, and its code does not tell: kill and the
+ * kernel always mean the process, tkill the thread.
+ */
+static int take_any(pid_t *tid, siginfo_t *info)
+{
+    struct proc_status status;
+    uint64_t seen[2];
+
+    /* Without a /proc (a bare chroot) all counts as the process's, but for what the code tells. */
+    if (proc_status(getpid(), getpid(), &status) < 0)
+        status = (struct proc_status){.shared = all};
+    seen[0] = status.pending;
+    seen[1] = status.shared;
+    for (int queue = 0; queue < 2; queue++) {
+        for (uint64_t left = seen[queue]; left; left &= left - 1) {
+            int result = take_number(__builtin_ctzll(left) + 1, info);
+
+            if (result == 0)
+                continue;
+            *tid = queue == 0 ? getpid() : 0;
+            if (info->si_code == SI_TKILL)
+                *tid = getpid();
+            else if (info->si_code >= 0)
+                *tid = 0;
+            return result;
+        }
+    }
+    return 0;
+}
+
+int queue_take(struct queue *queue, pid_t *tid, siginfo_t *info)
+{
+    for (;;) {
+        int result = take_any(tid, info);
+
+        if (result <= 0)
+            return result;
+        if (!skip_next(*tid ? &queue->own : &queue->shared, info->si_signo) && !siginfo_is_own(info))
+            return 1;
+    }
+}
+
+void queue_raise(int number)
+{
+    const uint64_t one = 1ULL << (number - 1);
+
+    if (number != SIGKILL && number != SIGSTOP && set_action(number, SIG_DFL, 0) < 0)
+        return;
+    if (syscall(SYS_tgkill, getpid(), getpid(), number) < 0)
+        return;
+    /* A stop acts at the end of this call, and SIGCONT brings us back from it. */
+    if (syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &one, NULL, sizeof(one)) < 0)
+        return;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
+}

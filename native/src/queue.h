@@ -1,0 +1,34 @@
+/*
+ * The deputy's own pending signals, all blocked: taken out one by one with all the kernel knows of them.
+ * System calls are raw here, as glibc hides signals 32 and 33 and falsifies codes.
+ */
+#ifndef EXILE_QUEUE_H
+#define EXILE_QUEUE_H
+
+#include "shim.h"
+#include "skip.h"
+
+#include <signal.h>
+#include <sys/types.h>
+
+struct queue {
+    struct skip own;    /* of the only thread's queue */
+    struct skip shared; /* of the process's */
+};
+
+/* Blocks all signals, drops none. `skip` as in skip.h. */
+must_use int queue_open(struct queue *queue, const char *skip);
+
+/* Readable while a signal is pending; to be polled, not read. */
+must_use int queue_poll_fd(void);
+
+/*
+ * Takes the next one that is to be forwarded. 1: got it; `tid` is 0 if it was sent to the process, else our
+ * own. 0: none is pending.
+ */
+must_use int queue_take(struct queue *queue, pid_t *tid, siginfo_t *info);
+
+/* Lets one signal act upon us as if nobody had ever handled it. Returns if that did not end us. */
+void queue_raise(int number);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * The machine code that runs inside other processes, and the registers to start it with. All that knows the
+ * CPU (x86-64) is in stub.c; the procedures name no register.
+ *
+ * Every stub is built so that it needs nobody: once a thread's registers point at it, the thread gets to the
+ * good end alone, whether or not we live to see it.
+ */
+#ifndef EXILE_STUB_H
+#define EXILE_STUB_H
+
+#include "shim.h"
+#include "siginfo.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+/*
+ * For deputize. One image, written over code that never runs again: the text of a process that clears
+ * FD_CLOEXEC on every descriptor and executes a program, again and again until it succeeds; and the text of a
+ * thread that only waits to be ended by that.
+ */
+enum { BECOME_SIZE = 8192 };
+
+struct become {
+    uint64_t base; /* where it will stand */
+    size_t used;
+    uint64_t path, argv, envp; /* addresses in the target */
+    int last_fd;
+    uint8_t bytes[BECOME_SIZE];
+};
+
+/* argv and envp end with NULL and hold fewer than 16 words each. -E2BIG if it all is too much. */
+must_use int become_build(struct become *become, uint64_t base, const char *path, const char *const argv[],
+                          const char *const envp[], int last_fd);
+
+/* Registers for the one thread that executes, and for the others. */
+void become_enter(const struct become *become, struct user_regs_struct *regs);
+void become_wait(const struct become *become, struct user_regs_struct *regs);
+
+/*
+ * For post. An image in the padding of a process's code: sends the thread, or its process, a signal, waits a
+ * second to be met, sets the signal mask, and goes back to where the thread was.
+ */
+enum { INJECT_SIZE = 640 };
+#define INJECT_MAGIC 0x656c697865f10001ULL
+
+/* The image begins with this. It stays there, and tells a later run of post what was done. */
+struct inject_head {
+    uint64_t magic;
+    uint64_t owner; /* whose numbers these are */
+    uint64_t number;
+    uint64_t sent; /* 1: it is; 0: it is if a thread is in the image */
+};
+
+struct inject {
+    uint64_t base;
+    uint8_t bytes[INJECT_SIZE];
+};
+
+struct inject_order {
+    struct inject_head head;
+    pid_t pid, tid; /* as the target itself counts. tid 0: to the process, which only its leader can do */
+    const siginfo_t *info;
+    uint64_t mask; /* to set at the end */
+};
+
+enum inject_place {
+    INJECT_OUTSIDE, /* not in the image: it has not begun, or is long done */
+    INJECT_BEFORE,  /* on its way to the system call */
+    INJECT_FAILED,  /* right after it */
+    INJECT_DONE,    /* it has succeeded; the thread is on its way back */
+};
+
+void inject_build(struct inject *inject, uint64_t base, const struct inject_order *order,
+                  const struct user_regs_struct *back);
+void inject_enter(const struct inject *inject, struct user_regs_struct *regs);
+
+/* Out of the wait, for a thread that is at INJECT_DONE. */
+void inject_leave(uint64_t base, struct user_regs_struct *regs);
+
+/* Where a stopped thread is; `error` is negative if it failed. */
+enum inject_place inject_place(uint64_t base, const struct user_regs_struct *regs, int *error);
+
+/* False for 32-bit code, which none of this serves. */
+must_use bool regs_are_64_bit(const struct user_regs_struct *regs);
+
+/*
+ * Some waits end with EINTR at a mere ptrace stop, not only at a signal's handler. Where a wait without
+ * timeout did so, says instead what other system calls say: restart, unless a handler runs.
+ * Expects the registers of a thread that PTRACE_INTERRUPT has just stopped.
+ */
+void regs_undo_interrupt(struct user_regs_struct *regs);
+
+#endif
