@@ -76,7 +76,7 @@ public final class TotalCopy implements Algorithm {
     try {
       transfer.get();
     } catch (ExecutionException e) {
-      throw new IOException("the images did not arrive: " + e.getCause().getMessage(), e);
+      throw new IOException(e.getCause().getMessage(), e);
     }
   }
 }

@@ -7,50 +7,57 @@ import java.nio.file.Path;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * Places at which tests make an agent fail, given as the system property {@code
- * exile.fault=POINT:ACTION}. A point is {@code home.STATE} or {@code dest.STATE}, reached just
- * before the state is recorded. Actions: {@code halt} ends the agent like kill -9, {@code fail}
- * throws, {@code pause} writes RUN/fault.reached and waits for RUN/fault.go.
+ * Places at which tests make an agent fail. An agent that was started with {@code
+ * -Dexile.faults=true}, and no other, looks for RUN/fault, which holds {@code POINT ACTION}. A
+ * point is {@code home.STATE} or {@code dest.STATE}, reached just before the state is recorded.
+ * Actions: {@code halt} ends the agent like kill -9, {@code fail} throws, {@code pause} writes
+ * RUN/fault.reached and waits until RUN/fault is removed.
  */
 public final class Faults {
   private static final long PAUSE_NANOS = 5_000_000;
 
-  private final String point;
-  private final String action;
-  private final Path run;
+  private final boolean enabled;
+  private final Path file;
+  private final Path reached;
 
-  private Faults(String point, String action, Path run) {
-    this.point = point;
-    this.action = action;
-    this.run = run;
+  Faults(boolean enabled, Path run) {
+    this.enabled = enabled;
+    this.file = run.resolve("fault");
+    this.reached = run.resolve("fault.reached");
   }
 
-  /** Reads the property; without it no point does anything. */
+  /** The faults of an agent with that run directory. */
   public static Faults fromProperties(Path run) {
-    String[] parts = System.getProperty("exile.fault", ":").split(":", 2);
-    return new Faults(parts[0], parts[1], run);
+    return new Faults(Boolean.getBoolean("exile.faults"), run);
   }
 
   /** Does at this point what was asked for. */
-  void at(String reached) {
-    if (!reached.equals(point)) {
+  void at(String point) {
+    if (!enabled || !Files.exists(file)) {
       return;
     }
+    try {
+      String[] words = Files.readString(file).trim().split(" ", -1);
+      if (words[0].equals(point)) {
+        act(point, words[1]);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private void act(String point, String action) throws IOException {
     switch (action) {
       case "halt" -> Runtime.getRuntime().halt(137);
       case "fail" -> throw new IllegalStateException("fault injected at " + point);
-      case "pause" -> pause();
+      case "pause" -> pause(point);
       default -> throw new IllegalArgumentException("no such fault action: " + action);
     }
   }
 
-  private void pause() {
-    try {
-      Files.writeString(run.resolve("fault.reached"), point);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-    while (!Files.exists(run.resolve("fault.go"))) {
+  private void pause(String point) throws IOException {
+    Files.writeString(reached, point);
+    while (Files.exists(file)) {
       if (Thread.currentThread().isInterrupted()) {
         throw new IllegalStateException("cancelled while paused at " + point);
       }

@@ -188,7 +188,12 @@ public final class HomeMigration {
 
   private void transfer() throws IOException, InterruptedException {
     enter(HomeState.TRANSFERRING, "dumped");
-    algorithm.transfer(journey());
+    try {
+      algorithm.transfer(journey());
+    } catch (IOException e) {
+      throw new IOException(
+          "the images did not reach %s: %s".formatted(peer.host(), e.getMessage()), e);
+    }
   }
 
   private void restore() throws IOException {

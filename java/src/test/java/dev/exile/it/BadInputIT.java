@@ -77,7 +77,7 @@ class BadInputIT {
     try {
       assertRefused(Exile.migrate(bed, "a", process.pid(), "c"), "c");
     } finally {
-      bed.agentStart("c", "");
+      bed.agentStart("c");
     }
     process.assertRunsOnlyOn("a");
   }

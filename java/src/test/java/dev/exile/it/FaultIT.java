@@ -17,7 +17,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Whatever goes wrong before COMMIT, the process runs on at home and its clients do not notice. */
-@Hosts(frailCriu = true)
+@Hosts(frailCriu = true, agentOptions = FaultPoint.OPTION)
 class FaultIT {
   private static final Duration AT_ONCE = Duration.ofSeconds(5);
 
@@ -27,6 +27,9 @@ class FaultIT {
     for (String host : new String[] {"a", "b"}) {
       Files.deleteIfExists(bed.run(host).resolve("criu-fault"));
       FaultPoint.disarm(bed, host);
+      if (!bed.agentRuns(host)) {
+        bed.agentStart(host);
+      }
     }
   }
 
@@ -81,7 +84,8 @@ class FaultIT {
     redis.migrate().assertFails("rolled-back", "b");
 
     assertFalse(bed.agentRuns("b"), "the agent of b was to be killed");
-    FaultPoint.disarm(bed, "b"); // its successor cleans up
+    FaultPoint.disarm(bed, "b");
+    bed.agentStart("b"); // it cleans up
     redis.assertRunsOnAtHome();
     redis.assertMovesUnharmed();
   }
@@ -95,7 +99,7 @@ class FaultIT {
     pause.awaitReached(bed, "a");
     // It takes what fits into the sockets' buffers, which is less than the images.
     bed.agentStop("b", "STOP");
-    pause.go(bed, "a");
+    FaultPoint.disarm(bed, "a");
     Await.until(
         AT_ONCE,
         () -> "the transfer begins",
@@ -104,7 +108,7 @@ class FaultIT {
     bed.agentStop("b", "KILL");
 
     migration.await().assertFails("rolled-back", "b");
-    bed.agentStart("b", "");
+    bed.agentStart("b");
     redis.assertRunsOnAtHome();
     redis.assertMovesUnharmed();
   }
@@ -130,6 +134,7 @@ class FaultIT {
         () -> "it runs at home: " + redis.server().copies("a"),
         () -> redis.server().copies("a").stream().anyMatch(Proc::running));
     FaultPoint.disarm(bed, "a");
+    bed.agentStart("a");
     redis.assertRunsOnAtHome();
     redis.assertMovesUnharmed();
   }
@@ -146,6 +151,7 @@ class FaultIT {
     assertEquals(List.of(), redis.server().copies("a").stream().filter(Proc::running).toList());
     assertEquals(List.of(), redis.server().copies("b").stream().filter(Proc::running).toList());
     FaultPoint.disarm(bed, "a");
+    bed.agentStart("a");
     redis.assertRunsOnAtHome();
     redis.assertMovesUnharmed();
   }
@@ -166,7 +172,7 @@ class FaultIT {
     migration.await();
 
     redis.assertRunsOnAtHome();
-    pause.go(bed, "a"); // for the move that follows
+    FaultPoint.disarm(bed, "a");
     redis.assertMovesUnharmed();
   }
 
@@ -190,7 +196,7 @@ class FaultIT {
 
     migration.await().assertFails("rolled-back", "cancel");
     redis.assertRunsOnAtHome();
-    pause.go(bed, "a"); // for the move that follows
+    FaultPoint.disarm(bed, "a");
     redis.assertMovesUnharmed();
   }
 
@@ -206,7 +212,7 @@ class FaultIT {
 
     migration.await().assertFails("rolled-back", "cancel");
     redis.assertRunsOnAtHome();
-    pause.go(bed, "a"); // for the move that follows
+    FaultPoint.disarm(bed, "a");
     redis.assertMovesUnharmed();
   }
 
@@ -222,7 +228,8 @@ class FaultIT {
 
     migration.await().assertFails("rolled-back", "stopped");
     redis.server().assertRunsOnlyOn("a");
-    bed.agentStart("a", "");
+    FaultPoint.disarm(bed, "a");
+    bed.agentStart("a");
     redis.assertRunsOnAtHome();
     redis.assertMovesUnharmed();
   }

@@ -14,25 +14,25 @@ import java.time.Duration;
  * @param action halt, fail or pause
  */
 record FaultPoint(String point, String action) {
-  private static final String PROPERTY = "-Dexile.fault";
+  /** The JVM option of agents that look for faults. */
+  static final String OPTION = "-Dexile.faults=true";
+
   private static final Duration LIMIT = Duration.ofSeconds(30);
 
-  /** Starts the agent of a host anew, so that it meets this fault. */
+  /** Makes the agent of a host meet this fault from now on. */
   void arm(Testbed bed, String host) {
-    bed.agentRestart(host, PROPERTY + "=" + point + ":" + action);
-  }
-
-  /** Sees to it that the agent of a host runs, and without faults. */
-  static void disarm(Testbed bed, String host) {
-    boolean sound =
-        bed.agentRuns(host)
-            && !Proc.read(Path.of("/proc", "" + bed.agentPid(host), "cmdline")).contains(PROPERTY);
-    if (!sound) {
-      bed.agentRestart(host, "");
-    }
     try {
       Files.deleteIfExists(file(bed, host, "fault.reached"));
-      Files.deleteIfExists(file(bed, host, "fault.go"));
+      Files.writeString(file(bed, host, "fault"), point + " " + action);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Sees to it that the agent of a host meets no fault any more; one that pauses goes on. */
+  static void disarm(Testbed bed, String host) {
+    try {
+      Files.deleteIfExists(file(bed, host, "fault"));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -41,15 +41,6 @@ record FaultPoint(String point, String action) {
   void awaitReached(Testbed bed, String host) {
     Path reached = file(bed, host, "fault.reached");
     Await.until(LIMIT, () -> point + " is reached on " + host, () -> Files.exists(reached));
-  }
-
-  /** Lets an agent that pauses go on. */
-  void go(Testbed bed, String host) {
-    try {
-      Files.createFile(file(bed, host, "fault.go"));
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
   }
 
   private static Path file(Testbed bed, String host, String name) {

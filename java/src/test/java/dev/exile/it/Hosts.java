@@ -16,6 +16,9 @@ import org.junit.jupiter.api.extension.ExtendWith;
   /** Whether the hosts have agents. */
   boolean agents() default true;
 
+  /** Options for the agents' JVMs. */
+  String agentOptions() default "";
+
   /** The hosts' agents start CRIU through criu_on_demand.sh, which can be told to fail. */
   boolean frailCriu() default false;
 

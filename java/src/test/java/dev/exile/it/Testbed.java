@@ -25,6 +25,7 @@ final class Testbed implements AutoCloseable {
 
   private final String name;
   private final List<String> hosts;
+  private final Map<String, String> environment;
   private final Path state;
   private final Path cgroup;
   private final Path work;
@@ -33,9 +34,10 @@ final class Testbed implements AutoCloseable {
   private final List<Daemon> daemons = new ArrayList<>();
   private final List<Process> spawned = new ArrayList<>();
 
-  private Testbed(String name, List<String> hosts) throws IOException {
+  private Testbed(String name, List<String> hosts, String agentOptions) throws IOException {
     this.name = name;
     this.hosts = hosts;
+    this.environment = Map.of("EXILE_AGENT_OPTS", agentOptions);
     this.state = Path.of("/run/exile-testbed", name);
     this.cgroup = cgroupRoot().resolve("exile-testbed-" + name);
     this.work = Files.createTempDirectory("exile-it-");
@@ -45,15 +47,16 @@ final class Testbed implements AutoCloseable {
    * Makes the hosts and starts their agents.
    *
    * @param options of {@code testbed up}, such as {@code --no-agents}
+   * @param agentOptions for the agents' JVMs
    */
-  static Testbed up(List<String> options, List<String> hosts) {
+  static Testbed up(List<String> options, List<String> hosts, String agentOptions) {
     String name = "it%d-%d".formatted(ProcessHandle.current().pid(), COUNT.incrementAndGet());
     try {
-      Testbed bed = new Testbed(name, hosts);
+      Testbed bed = new Testbed(name, hosts, agentOptions);
       List<String> arguments = new ArrayList<>(List.of("up"));
       arguments.addAll(options);
       arguments.addAll(hosts);
-      Commands.Result up = bed.script(Map.of(), arguments);
+      Commands.Result up = bed.script(arguments);
       if (up.exit() != 0) {
         bed.close();
         up.orFail();
@@ -121,41 +124,30 @@ final class Testbed implements AutoCloseable {
   }
 
   boolean agentRuns(String host) {
-    return script(Map.of(), List.of("agent-pid", host)).exit() == 0;
+    return script(List.of("agent-pid", host)).exit() == 0;
   }
 
   void agentStop(String host, String signal) {
     verb("agent-stop", host, signal);
   }
 
-  /**
-   * Starts a host's agent again.
-   *
-   * @param options for its JVM
-   */
-  void agentStart(String host, String options) {
-    script(Map.of("EXILE_AGENT_OPTS", options), List.of("agent-start", host)).orFail();
-  }
-
-  void agentRestart(String host, String options) {
-    if (agentRuns(host)) {
-      agentStop(host, "TERM");
-    }
-    agentStart(host, options);
+  /** Starts a host's agent again. */
+  void agentStart(String host) {
+    verb("agent-start", host);
   }
 
   /** Runs a command in a host to its end. */
   Commands.Result exec(String host, String... command) {
     List<String> arguments = new ArrayList<>(List.of("exec", host));
     arguments.addAll(Arrays.asList(command));
-    return script(Map.of(), arguments);
+    return script(arguments);
   }
 
   /** Starts a command in a host; its standard streams are pipes to here. */
   Process spawn(String host, List<String> command) {
     List<String> arguments = new ArrayList<>(List.of("exec", host));
     arguments.addAll(command);
-    Process process = Commands.start(Map.of(), line(arguments));
+    Process process = Commands.start(environment, line(arguments));
     spawned.add(process);
     return process;
   }
@@ -166,7 +158,7 @@ final class Testbed implements AutoCloseable {
     words.add("setsid \"$@\" </dev/null >/dev/null 2>&1 & echo $!");
     words.add("sh");
     words.addAll(Arrays.asList(command));
-    int pid = Integer.parseInt(script(Map.of(), words).orFail().out().strip());
+    int pid = Integer.parseInt(script(words).orFail().out().strip());
     Daemon daemon = new Daemon(this, host, pid);
     daemons.add(daemon);
     return daemon;
@@ -256,10 +248,10 @@ final class Testbed implements AutoCloseable {
   }
 
   private Commands.Result verb(String... arguments) {
-    return script(Map.of(), List.of(arguments)).orFail();
+    return script(List.of(arguments)).orFail();
   }
 
-  private Commands.Result script(Map<String, String> environment, List<String> arguments) {
+  private Commands.Result script(List<String> arguments) {
     return Commands.run(environment, line(arguments));
   }
 

@@ -138,7 +138,7 @@ final class TestbedExtension
         Files.writeString(file, extra.getValue());
         options.addAll(List.of("--config-extra", extra.getKey() + "=" + file));
       }
-      return Testbed.up(options, List.of(hosts.value()));
+      return Testbed.up(options, List.of(hosts.value()), hosts.agentOptions());
     } catch (IOException e) {
       throw new java.io.UncheckedIOException(e);
     } finally {

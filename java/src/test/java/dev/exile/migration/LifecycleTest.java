@@ -27,12 +27,13 @@ class LifecycleTest {
     facts = new Facts();
     facts.id = "0123456789";
     facts.role = "home";
-    lifecycle = lifecycle(Faults.fromProperties(temp));
+    lifecycle = lifecycle(false);
     lifecycle.begin("asked to move");
   }
 
-  private Lifecycle<HomeState> lifecycle(Faults faults) {
-    return new Lifecycle<>(facts, HomeState.NEGOTIATING, HomeState::next, journal, faults);
+  private Lifecycle<HomeState> lifecycle(boolean faults) {
+    return new Lifecycle<>(
+        facts, HomeState.NEGOTIATING, HomeState::next, journal, new Faults(faults, temp));
   }
 
   private Facts onDisk() throws IOException {
@@ -80,12 +81,8 @@ class LifecycleTest {
 
   @Test
   void faultComesBeforeTheRecord() throws IOException {
-    System.setProperty("exile.fault", "home.preparing:fail");
-    try {
-      lifecycle = lifecycle(Faults.fromProperties(temp));
-    } finally {
-      System.clearProperty("exile.fault");
-    }
+    Files.writeString(temp.resolve("fault"), "home.preparing fail\n");
+    lifecycle = lifecycle(true);
 
     assertThrows(
         IllegalStateException.class, () -> lifecycle.enter(HomeState.PREPARING, "accepted"));
@@ -93,6 +90,15 @@ class LifecycleTest {
     assertNothingHasChanged();
     lifecycle.enter(HomeState.ROLLING_BACK, "fault");
     assertEquals(HomeState.ROLLING_BACK, lifecycle.state());
+  }
+
+  @Test
+  void faultsAreForAgentsThatWereStartedWithThem() throws IOException {
+    Files.writeString(temp.resolve("fault"), "home.preparing fail");
+
+    lifecycle.enter(HomeState.PREPARING, "accepted");
+
+    assertEquals(HomeState.PREPARING, lifecycle.state());
   }
 
   private void assertNothingHasChanged() throws IOException {
