@@ -35,8 +35,8 @@ final class Lifecycle<S extends Enum<S>> {
 
   /** Records the first state. */
   void begin(String reason) throws IOException {
+    faults.at(point(state()));
     synchronized (this) {
-      faults.at(point(state));
       facts.reason = reason;
       journal.save(facts);
     }
@@ -56,13 +56,13 @@ final class Lifecycle<S extends Enum<S>> {
    */
   void enter(S to, String reason) throws IOException {
     S from;
+    faults.at(point(to)); // outside of the lock: one that pauses is looked at meanwhile
     synchronized (this) {
       from = state;
       if (!next.apply(from).contains(to)) {
         throw new IllegalStateException(
             "%s cannot go from %s to %s (%s)".formatted(facts.id, from, to, reason));
       }
-      faults.at(point(to));
       String oldReason = facts.reason;
       Map<String, Long> oldPhases = facts.phaseMillis;
       facts.state = to.name();
