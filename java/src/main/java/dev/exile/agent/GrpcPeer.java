@@ -20,6 +20,8 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** Another agent, reached over gRPC and carriers. */
 final class GrpcPeer implements PeerLink, AutoCloseable {
@@ -27,6 +29,13 @@ final class GrpcPeer implements PeerLink, AutoCloseable {
   private static final Duration RESTORING = Duration.ofSeconds(150);
   private static final Duration DECISION = Duration.ofSeconds(5);
   private static final Duration CARRIER = Duration.ofSeconds(10);
+
+  /**
+   * How Netty's native transport words a failure: CALL(..) failed with error(-N): WHY: /ADDRESS.
+   */
+  private static final Pattern NATIVE_FAILURE =
+      Pattern.compile("\\w+\\(\\.\\.\\) failed with error\\(-\\d+\\): (.*?)(?:: /\\S+)?");
+
   private static final long KEEPALIVE_SECONDS = 5;
 
   private final String host;
@@ -119,8 +128,12 @@ final class GrpcPeer implements PeerLink, AutoCloseable {
 
   private static String describe(Status status) {
     Throwable cause = status.getCause();
-    return cause == null || cause.getMessage() == null
-        ? status.getDescription()
+    if (cause == null || cause.getMessage() == null) {
+      return status.getDescription();
+    }
+    Matcher failure = NATIVE_FAILURE.matcher(cause.getMessage());
+    return failure.matches()
+        ? failure.group(1)
         : status.getDescription() + " (" + cause.getMessage() + ")";
   }
 

@@ -67,9 +67,13 @@ public final class Host {
     return Long.MAX_VALUE;
   }
 
-  /** Free bytes where {@code directory} lies. */
+  /** Free bytes where {@code directory} lies, or will lie once it has been made. */
   public static long usableSpace(Path directory) throws IOException {
-    return Files.getFileStore(directory).getUsableSpace();
+    Path there = directory.toAbsolutePath();
+    while (!Files.exists(there)) {
+      there = there.getParent(); // ends at the root, which exists
+    }
+    return Files.getFileStore(there).getUsableSpace();
   }
 
   /** Whether this agent may raise limits (CAP_SYS_RESOURCE, capabilities(7)). */

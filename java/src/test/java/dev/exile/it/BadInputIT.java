@@ -20,7 +20,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 @Hosts(
     value = {"a", "b", "c"},
     config = {
-      "b=images: /run/tiny/images", // mounted by the test that needs it
+      "b=images: /run/tiny/images", // mounted by the tests that need it
+      "c=images: /run/tiny/images",
     })
 class BadInputIT {
 
@@ -64,6 +65,17 @@ class BadInputIT {
   }
 
   @Test
+  void processThatIsHereFromElsewhere(Testbed bed) {
+    Daemon process = bed.daemon("a", "sleep", "1000");
+    Exile.move(bed, process, "b");
+
+    int here = process.copies("b").get(0).hostPid();
+    assertRefused(Exile.migrate(bed, "b", here, "c"), "" + here, "exile", "a");
+
+    process.assertRunsOnlyOn("b");
+  }
+
+  @Test
   void hostThatNobodyKnows(Testbed bed) {
     Daemon process = bed.daemon("a", "sleep", "1000");
     assertRefused(Exile.migrate(bed, "a", process.pid(), "nowhere"), "nowhere");
@@ -75,7 +87,9 @@ class BadInputIT {
     Daemon process = bed.daemon("a", "sleep", "1000");
     bed.agentStop("c", "TERM");
     try {
-      assertRefused(Exile.migrate(bed, "a", process.pid(), "c"), "c");
+      assertRefused(
+          Exile.migrate(bed, "a", process.pid(), "c"),
+          "cannot reach c at " + bed.ip("c") + ":7433: Connection refused");
     } finally {
       bed.agentStart("c");
     }
@@ -130,14 +144,29 @@ class BadInputIT {
 
   @Test
   void destinationWithoutRoomForTheImages(Testbed bed) {
-    bed.exec("b", "mkdir", "-p", "/run/tiny").orFail();
     bed.exec("b", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/run/tiny").orFail();
+    bed.exec("b", "mkdir", "/run/tiny/images").orFail();
     try {
       Daemon redis = Servers.redis(bed, "a");
-      assertRefused(Exile.migrate(bed, "a", redis.pid(), "b"), "/run/tiny");
+      assertRefused(
+          Exile.migrate(bed, "a", redis.pid(), "b"), "no room for the images", "/run/tiny", "b");
       redis.assertRunsOnlyOn("a");
     } finally {
       bed.exec("b", "umount", "/run/tiny").orFail();
+    }
+  }
+
+  @Test
+  void homeWithoutRoomForTheImages(Testbed bed) {
+    bed.exec("c", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/run/tiny").orFail();
+    bed.exec("c", "mkdir", "/run/tiny/images").orFail();
+    try {
+      Daemon redis = Servers.redis(bed, "c");
+      assertRefused(
+          Exile.migrate(bed, "c", redis.pid(), "a"), "no room for the images", "/run/tiny", "c");
+      redis.assertRunsOnlyOn("c");
+    } finally {
+      bed.exec("c", "umount", "/run/tiny").orFail();
     }
   }
 
@@ -154,6 +183,7 @@ class BadInputIT {
             ? outcome.result().err().lines().toList()
             : outcome.json().path("reason").asText().lines().toList();
     assertEquals(1, reasons.size(), outcome.result()::toString);
+    System.out.println("refused: " + reasons.get(0));
   }
 
   // One byte of the build-id note: the program still runs, its size is the same.

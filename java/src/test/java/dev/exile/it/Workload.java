@@ -121,6 +121,7 @@ final class Workload {
     assertEquals(0, summary.path("errorCount").asInt(), () -> name + ": " + summary);
     assertEquals(0, summary.path("wrong").asInt(), () -> name + ": " + summary);
     assertEquals(0, summary.path("lost").asInt(), () -> name + ": " + summary);
+    System.out.printf("%s: stall %s ms%n", name, summary.path("stallMillis").asText());
     return summary;
   }
 

@@ -62,8 +62,8 @@ class WorkloadIT {
         java.time.Duration.ofSeconds(10),
         () -> "an error is counted",
         () -> load.report().path("errorCount").asInt() > 0);
+    // A request need not have been on its way; who connects anew is refused.
     JsonNode summary = load.finish();
-    assertTrue(summary.path("lost").asInt() > 0, summary::toString);
     assertTrue(summary.path("refused").asInt() >= refused, summary::toString);
   }
 

@@ -48,6 +48,7 @@ class HostTest {
     assertTrue(Host.availableMemory() > 1 << 20);
     assertTrue(Host.availableMemory() < Long.MAX_VALUE);
     assertTrue(Host.usableSpace(temp) > 0);
+    assertTrue(Host.usableSpace(temp.resolve("not/made/yet")) > 0);
     assertTrue(Host.highestPid() >= 32768);
   }
 }
