@@ -10,7 +10,7 @@ if __name__ == "__main__":
     sys.path.insert(0, here)
     loader = unittest.TestLoader()
     suite = loader.loadTestsFromNames(sys.argv[2:]) if sys.argv[2:] else loader.discover(here)
-    result = unittest.TextTestRunner(verbosity=1 if not sys.argv[2:] else 2).run(suite)
+    result = unittest.TextTestRunner(verbosity=2).run(suite)
     for test, reason in result.skipped:
         print(f"skipped: {reason}: {test}")
     sys.exit(not result.wasSuccessful())
