@@ -2,10 +2,10 @@
  * Job `post`: brings signals into the processes of a cell. Stays outside of it, so that nothing inside sees
  * or kills it.
  *
- *   exile-shim post --id ID --cell PID [--cgroup DIR]       PID: the cell's init, as the host counts
+ *   exile-shim post --id ID --cell PID [--cgroup DIR] [--record FILE]   PID: the cell's init, as the host counts
  *
  * Lines on stdin, one answer each on stdout:
- *   deliver SEQ PID TID SIGINFO   PID and TID as the cell counts; TID 0: to the process
+ *   deliver SEQ PID TID SIGINFO   PID and TID as the cell counts; TID 0: to the process; SEQ rises per PID
  *                                 delivered SEQ | gone SEQ | later SEQ TEXT (not delivered; ask again)
  *   hold                          stops all processes of the frozen cgroup DIR by ptrace and thaws it:
  *                                 what is delivered now is queued before they run. held COUNT | error TEXT
@@ -14,8 +14,8 @@
  *
  * The end of stdin releases and ends. A thread that sleeps where no signal reaches it (a dead disk) keeps
  * post waiting: who gets no answer within seconds kills it and starts another. A killed post releases as
- * well. One that is started again with the same
- * --id and told to deliver the last SEQ again knows whether it was done, within a second (injection.h).
+ * well. What FILE tells as delivered (record.h) is answered at once; should post be killed between a delivery
+ * and its record, one that is started within a second with the same --id still knows (injection.h).
  */
 #include "post.h"
 #include "cgroup.h"
@@ -53,8 +53,10 @@ static int parse(int argc, char **argv, struct post *post)
         {"id", required_argument, NULL, 'i'},
         {"cell", required_argument, NULL, 'p'},
         {"cgroup", required_argument, NULL, 'c'},
+        {"record", required_argument, NULL, 'r'},
         {NULL, 0, NULL, 0},
     };
+    const char *record = NULL;
     long init = 0;
     int option;
 
@@ -63,6 +65,8 @@ static int parse(int argc, char **argv, struct post *post)
             post->owner = hash(optarg);
         else if (option == 'c')
             post->cgroup = optarg;
+        else if (option == 'r')
+            record = optarg;
         else if (option != 'p')
             return usage_error("post: %s '%s'", option == ':' ? "no value for" : "unknown option",
                                argv[optind - 1]);
@@ -70,9 +74,10 @@ static int parse(int argc, char **argv, struct post *post)
             return usage_error("post: --cell takes a PID");
     }
     if (!post->owner || !init || optind < argc)
-        return usage_error("post: --id and --cell are needed, and nothing else");
+        return usage_error("post: --id and --cell are needed");
     post->init = (pid_t)init;
-    return 0;
+    option = records_open(&post->records, record);
+    return option < 0 ? usage_error("post: --record %s: %s", record, strerror(-option)) : 0;
 }
 
 /* Which SIGKILL and SIGSTOP are of everybody's making: no siginfo is ever seen. */
@@ -87,9 +92,12 @@ static int deliver(struct post *post, uint64_t sequence, pid_t pid, pid_t tid, c
         .order = {.head = {.owner = post->owner, .number = sequence}, .pid = pid, .tid = tid, .info = info},
         .held = post->held,
     };
-    struct member *member = members_find(post, pid);
+    struct member *member;
     int error;
 
+    if (records_have(&post->records, pid, sequence))
+        return 0;
+    member = members_find(post, pid);
     if (!member)
         return -ESRCH;
     if (info->si_signo == SIGKILL || info->si_signo == SIGSTOP)
@@ -134,6 +142,9 @@ static void do_deliver(struct post *post, char *text)
         return;
     }
     error = deliver(post, (uint64_t)sequence, (pid_t)pid, (pid_t)tid, &info);
+    /* Without its record it is done all the same, and asking again would do it again. */
+    if (error == 0 && records_set(&post->records, (pid_t)pid, (uint64_t)sequence) < 0)
+        line_say(1, "error delivery %ld is not recorded", sequence);
     if (error == 0)
         line_say(1, "delivered %ld", sequence);
     else if (error == -ESRCH)

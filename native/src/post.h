@@ -3,6 +3,7 @@
 #define EXILE_POST_H
 
 #include "proc.h"
+#include "record.h"
 #include "shim.h"
 
 #include <stdbool.h>
@@ -24,6 +25,7 @@ struct post {
     uint64_t owner;
     pid_t init;
     const char *cgroup;
+    struct records records;
     struct member members[MAX_MEMBERS];
     size_t count;
     bool held;
