@@ -2,7 +2,7 @@
  * Job `watch`: notices what no deputy can tell itself: that somebody stopped it by SIGSTOP, or that it ended.
  *
  *   exile-shim watch --id ID PID...      and on stdin: add PID
- *   on stdout: watching PID | gone PID | stopped PID SIGNAL | ended PID STATUS
+ *   on stdout: watching PID | gone PID | stopped PID SIGNAL | continued PID | ended PID STATUS
  *
  * A deputy that is attached by PTRACE_SEIZE reports its group stops; PTRACE_LISTEN leaves it in that stop, so
  * its parent and its shell see all they would see without us. Between events everybody sleeps.
@@ -78,6 +78,9 @@ static void on_stop(pid_t pid, int status)
         line_say(1, "stopped %d %d", pid, number);
         error = ptrace(PTRACE_LISTEN, pid, NULL, NULL) < 0 ? -errno : 0;
     } else {
+        /* The end of a group stop: nothing else makes this event, as we interrupt nobody. */
+        if (status >> 8 == PTRACE_EVENT_STOP)
+            line_say(1, "continued %d", pid);
         error = trace_continue(pid, status >> 8 ? 0 : number);
     }
     if (error < 0 && error != -ESRCH)

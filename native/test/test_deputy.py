@@ -335,6 +335,7 @@ class LifeTest(DeputyCase):
         self.assertEqual((victim.pid, 0x137f), os.waitpid(victim.pid, os.WUNTRACED))
         subprocess.run(["kill", "-CONT", str(victim.pid)], check=True)
         self.assertEqual((victim.pid, 0xffff), os.waitpid(victim.pid, os.WCONTINUED))
+        self.assertEqual(f"continued {victim.pid}\n", watch.stdout.readline())
         self.assertTrue(until(lambda: agent.numbers() == [signal.SIGCONT]))
         agent.tell(victim.pid, "stop 20")
         self.assertEqual(f"stopped {victim.pid} 20\n", watch.stdout.readline())
@@ -348,6 +349,7 @@ class LifeTest(DeputyCase):
         self.assertEqual(f"stopped {victim.pid} 20\n", again.stdout.readline())
         subprocess.run(["kill", "-CONT", str(victim.pid)], check=True)
         agent.tell(victim.pid, "exit 15")
+        self.assertEqual(f"continued {victim.pid}\n", again.stdout.readline())
         self.assertEqual(f"ended {victim.pid} 15\n", again.stdout.readline())
         self.assertEqual(-15, victim.process.wait(5))
 
