@@ -3,8 +3,9 @@
  * the process's descriptors, all signals blocked, and whatever was pending still pending.
  *
  *   deputy -> agent   deputy ID PID SEQ            on every connection; SEQ: the next signal's number
- *                     signal ID PID SEQ TID SIGINFO
- *                                                  TID 0: to the process; else the PID, to its first thread
+ *                     held|signal ID PID SEQ TID SIGINFO
+ *                                                  TID 0: to the process; else the PID, to its first thread.
+ *                                                  held: it was pending before this was a deputy
  *   agent -> deputy   ok SEQ                       all up to SEQ are safe: never to be sent again
  *                     exit STATUS                  ends as the real process did; a raw wait status
  *                     stop SIGNAL                  stops as the real process did
@@ -62,6 +63,7 @@ struct deputy {
     struct kept kept[WINDOW]; /* number n is at n % WINDOW */
     uint64_t next;            /* number of the next signal */
     uint64_t oldest;          /* the oldest that is kept; == next: none is */
+    uint64_t held;            /* numbers below were pending when we began */
     struct lines in;          /* in.fd: the connection, or -1 */
     pid_t agent;
     uint64_t next_try;
@@ -102,8 +104,8 @@ static void say_signal(struct deputy *deputy, uint64_t number)
 
     siginfo_print(&kept->info, text);
     say(deputy, line,
-        snprintf(line, sizeof(line), "signal %s %d %llu %d %s\n", deputy->id, getpid(),
-                 (unsigned long long)number, kept->tid, text));
+        snprintf(line, sizeof(line), "%s %s %d %llu %d %s\n", number < deputy->held ? "held" : "signal",
+                 deputy->id, getpid(), (unsigned long long)number, kept->tid, text));
 }
 
 static void try_connect(struct deputy *deputy)
@@ -143,8 +145,11 @@ static void take_signals(struct deputy *deputy)
     while (deputy->in.fd >= 0 && !is_full(deputy)) {
         struct kept *kept = &deputy->kept[deputy->next % WINDOW];
 
-        if (queue_take(&deputy->queue, &kept->tid, &kept->info) <= 0)
+        if (queue_take(&deputy->queue, &kept->tid, &kept->info) <= 0) {
+            if (deputy->held > deputy->next)
+                deputy->held = deputy->next;
             return;
+        }
         if (is_agents(deputy, &kept->info))
             continue;
         say_signal(deputy, deputy->next++);
@@ -314,7 +319,7 @@ static int start(struct deputy *deputy)
 
 int job_deputy(char **argv)
 {
-    static struct deputy deputy = {.in = {.fd = -1}, .next = 1, .oldest = 1};
+    static struct deputy deputy = {.in = {.fd = -1}, .next = 1, .oldest = 1, .held = UINT64_MAX};
     int error;
 
     prctl(PR_SET_NAME, argv[0]);
