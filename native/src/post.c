@@ -5,7 +5,8 @@
  *   exile-shim post --id ID --cell PID [--cgroup DIR] [--record FILE]   PID: the cell's init, as the host counts
  *
  * Lines on stdin, one answer each on stdout:
- *   deliver SEQ PID TID SIGINFO   PID and TID as the cell counts; TID 0: to the process; SEQ rises per PID
+ *   deliver SEQ PID TID SIGINFO   PID and TID as the cell counts; TID 0: to the process; SEQ rises per
+ *                                 PID, and is of no meaning for SIGKILL and SIGSTOP
  *                                 delivered SEQ | gone SEQ | later SEQ TEXT (not delivered; ask again)
  *   hold                          stops all processes of the frozen cgroup DIR by ptrace and thaws it:
  *                                 what is delivered now is queued before they run. held COUNT | error TEXT
@@ -80,10 +81,10 @@ static int parse(int argc, char **argv, struct post *post)
     return option < 0 ? usage_error("post: --record %s: %s", record, strerror(-option)) : 0;
 }
 
-/* Which SIGKILL and SIGSTOP are of everybody's making: no siginfo is ever seen. */
-static int send_plain(const struct member *member, int number)
+/* Whose siginfo nobody ever sees, and which may come twice: these have no number. */
+static bool is_plain(const siginfo_t *info)
 {
-    return sys_pidfd_signal(member->pidfd, number);
+    return info->si_signo == SIGKILL || info->si_signo == SIGSTOP;
 }
 
 static int deliver(struct post *post, uint64_t sequence, pid_t pid, pid_t tid, const siginfo_t *info)
@@ -95,13 +96,13 @@ static int deliver(struct post *post, uint64_t sequence, pid_t pid, pid_t tid, c
     struct member *member;
     int error;
 
-    if (records_have(&post->records, pid, sequence))
+    if (!is_plain(info) && records_have(&post->records, pid, sequence))
         return 0;
     member = members_find(post, pid);
     if (!member)
         return -ESRCH;
-    if (info->si_signo == SIGKILL || info->si_signo == SIGSTOP)
-        return send_plain(member, info->si_signo);
+    if (is_plain(info))
+        return sys_pidfd_signal(member->pidfd, info->si_signo);
     injection.pid = member->pid;
     injection.thread = member_thread(member, &injection.order.tid);
     if (injection.thread < 0)
@@ -143,7 +144,7 @@ static void do_deliver(struct post *post, char *text)
     }
     error = deliver(post, (uint64_t)sequence, (pid_t)pid, (pid_t)tid, &info);
     /* Without its record it is done all the same, and asking again would do it again. */
-    if (error == 0 && records_set(&post->records, (pid_t)pid, (uint64_t)sequence) < 0)
+    if (error == 0 && !is_plain(&info) && records_set(&post->records, (pid_t)pid, (uint64_t)sequence) < 0)
         line_say(1, "error delivery %ld is not recorded", sequence);
     if (error == 0)
         line_say(1, "delivered %ld", sequence);
