@@ -7,7 +7,8 @@
  * Lines on stdin, one answer each on stdout:
  *   deliver SEQ PID TID SIGINFO   PID and TID as the cell counts; TID 0: to the process; SEQ rises per
  *                                 PID, and is of no meaning for SIGKILL and SIGSTOP
- *                                 delivered SEQ | gone SEQ | later SEQ TEXT (not delivered; ask again)
+ *                                 delivered SEQ [unrecorded] | gone SEQ | later SEQ TEXT (not delivered; ask
+ *                                 again)
  *   hold                          stops all processes of the frozen cgroup DIR by ptrace and thaws it:
  *                                 what is delivered now is queued before they run. held COUNT | error TEXT
  *   release                       lets them run. released
@@ -143,10 +144,9 @@ static void do_deliver(struct post *post, char *text)
         return;
     }
     error = deliver(post, (uint64_t)sequence, (pid_t)pid, (pid_t)tid, &info);
-    /* Without its record it is done all the same, and asking again would do it again. */
     if (error == 0 && !is_plain(&info) && records_set(&post->records, (pid_t)pid, (uint64_t)sequence) < 0)
-        line_say(1, "error delivery %ld is not recorded", sequence);
-    if (error == 0)
+        line_say(1, "delivered %ld unrecorded", sequence);
+    else if (error == 0)
         line_say(1, "delivered %ld", sequence);
     else if (error == -ESRCH)
         line_say(1, "gone %ld", sequence);

@@ -14,6 +14,7 @@ import dev.exile.negotiation.FileDigest;
 import dev.exile.negotiation.Host;
 import dev.exile.shim.CellServer;
 import dev.exile.shim.Shim;
+import dev.exile.signals.DeputyServer;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
 import io.grpc.Server;
@@ -57,6 +58,7 @@ public final class Agent implements AutoCloseable {
   private final GrpcPeer self;
   private final CarrierServer carriers;
   private final CellServer cells;
+  private final DeputyServer deputies;
   private final Migrations migrations;
   private final Server peerServer;
   private final Server controlServer;
@@ -74,6 +76,7 @@ public final class Agent implements AutoCloseable {
       peers.put(name, new GrpcPeer(name, peer.getValue(), identity.client(name), loops));
     }
     self = new GrpcPeer(config.name(), config.self(), identity.client(config.name()), loops);
+    deputies = new DeputyServer(config.run().resolve("deputy.sock"), loops);
     Site site = site(criu.criu());
     Set<String> known = new HashSet<>(config.peers().keySet());
     known.add(config.name()); // for the rehearsal
@@ -124,6 +127,7 @@ public final class Agent implements AutoCloseable {
         config.run(),
         config.images(),
         config.run().resolve("cell.sock"),
+        deputies,
         Shim.extract(config.run().resolve("bin")),
         criu.orElse(new Criu(config.criu(), "0")),
         new Journal(config.run().resolve("journal")),
@@ -213,6 +217,7 @@ public final class Agent implements AutoCloseable {
       peerServer.shutdownNow().awaitTermination(1, TimeUnit.SECONDS);
       migrations.close();
       cells.close();
+      deputies.close();
       carriers.close();
       peers.values().forEach(GrpcPeer::close);
       self.close();

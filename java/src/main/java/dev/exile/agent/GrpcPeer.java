@@ -4,10 +4,13 @@ import dev.exile.migration.PeerLink;
 import dev.exile.rpc.peer.Answer;
 import dev.exile.rpc.peer.EndedNotice;
 import dev.exile.rpc.peer.MigrationId;
+import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.PeerGrpc;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.rpc.peer.SignalBatch;
+import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.sockets.Carrier;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
@@ -28,6 +31,7 @@ final class GrpcPeer implements PeerLink, AutoCloseable {
   private static final Duration NEGOTIATION = Duration.ofSeconds(30);
   private static final Duration RESTORING = Duration.ofSeconds(150);
   private static final Duration DECISION = Duration.ofSeconds(5);
+  private static final Duration DELIVERY = Duration.ofSeconds(30);
   private static final Duration CARRIER = Duration.ofSeconds(10);
 
   /**
@@ -93,6 +97,16 @@ final class GrpcPeer implements PeerLink, AutoCloseable {
   @Override
   public String ended(EndedNotice notice) throws IOException {
     return call(DECISION, stub -> stub.ended(notice)).getState();
+  }
+
+  @Override
+  public SignalReceipt deliver(SignalBatch batch) throws IOException {
+    return call(DELIVERY, stub -> stub.deliver(batch));
+  }
+
+  @Override
+  public String observe(Observation seen) throws IOException {
+    return call(DECISION, stub -> stub.observe(seen)).getState();
   }
 
   @Override

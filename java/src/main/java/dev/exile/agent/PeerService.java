@@ -7,11 +7,14 @@ import dev.exile.negotiation.Refusal;
 import dev.exile.rpc.peer.Answer;
 import dev.exile.rpc.peer.EndedNotice;
 import dev.exile.rpc.peer.MigrationId;
+import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.PeerGrpc;
 import dev.exile.rpc.peer.Reason;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.rpc.peer.SignalBatch;
+import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.rpc.peer.Standing;
 import io.grpc.Context;
 import io.grpc.Contexts;
@@ -162,5 +165,15 @@ final class PeerService extends PeerGrpc.PeerImplBase {
     answer(
         observer,
         caller -> standing(migrations.ended(notice.getId(), notice.getWaitStatus(), caller)));
+  }
+
+  @Override
+  public void deliver(SignalBatch batch, StreamObserver<SignalReceipt> observer) {
+    answer(observer, caller -> migrations.deliver(batch, caller));
+  }
+
+  @Override
+  public void observe(Observation seen, StreamObserver<Standing> observer) {
+    answer(observer, caller -> standing(migrations.observe(seen, caller)));
   }
 }

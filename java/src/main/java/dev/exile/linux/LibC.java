@@ -12,7 +12,7 @@ final class LibC {
 
   private LibC() {}
 
-  static native long syscall(long number, long a, long b, long c) throws LastErrorException;
+  static native long syscall(long number, long a, long b, long c, long d) throws LastErrorException;
 
   static native int close(int fd) throws LastErrorException;
 

@@ -2,12 +2,16 @@ package dev.exile.linux;
 
 import com.sun.jna.LastErrorException;
 import java.nio.file.Path;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The few system calls on processes and descriptors that the JDK does not offer. A failure is an
  * {@link Errno} that names the call. Descriptors are plain ints: whoever got one closes it.
  */
 public final class Linux {
+  private static final Logger LOG = LoggerFactory.getLogger(Linux.class);
+  private static final long SYS_PIDFD_SEND_SIGNAL = 424;
   private static final long SYS_PIDFD_OPEN = 434;
   private static final long SYS_PIDFD_GETFD = 438;
   private static final int F_DUPFD_CLOEXEC = 1030;
@@ -24,9 +28,23 @@ public final class Linux {
    */
   public static int pidfdOpen(int pid) throws Errno {
     try {
-      return (int) LibC.syscall(SYS_PIDFD_OPEN, pid, 0, 0);
+      return (int) LibC.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0);
     } catch (LastErrorException e) {
       throw new Errno("pidfd_open of process " + pid, e);
+    }
+  }
+
+  /**
+   * Sends a signal, see pidfd_send_signal(2): the receiver sees it as from kill(2), from this
+   * process.
+   *
+   * @throws Errno where the process has ended and been reaped
+   */
+  public static void pidfdSendSignal(int pidfd, int number) throws Errno {
+    try {
+      LibC.syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, number, 0, 0);
+    } catch (LastErrorException e) {
+      throw new Errno("pidfd_send_signal of signal " + number, e);
     }
   }
 
@@ -40,7 +58,7 @@ public final class Linux {
    */
   public static int pidfdGetFd(int pidfd, int fd) throws Errno {
     try {
-      return (int) LibC.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0);
+      return (int) LibC.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0, 0);
     } catch (LastErrorException e) {
       throw new Errno("pidfd_getfd of descriptor " + fd, e);
     }
@@ -61,6 +79,15 @@ public final class Linux {
       LibC.close(fd);
     } catch (LastErrorException e) {
       throw new Errno("close of descriptor " + fd, e);
+    }
+  }
+
+  /** The same where there is nothing to be done about a failure, which never loses anything. */
+  public static void closeQuietly(int fd) {
+    try {
+      close(fd);
+    } catch (Errno e) {
+      LOG.warn("{}", e.getMessage());
     }
   }
 

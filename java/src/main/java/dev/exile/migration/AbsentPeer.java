@@ -2,9 +2,12 @@ package dev.exile.migration;
 
 import dev.exile.rpc.peer.Answer;
 import dev.exile.rpc.peer.EndedNotice;
+import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.rpc.peer.SignalBatch;
+import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.sockets.Carrier;
 import java.io.IOException;
 import java.time.Duration;
@@ -47,6 +50,16 @@ record AbsentPeer(String host) implements PeerLink {
 
   @Override
   public String ended(EndedNotice notice) throws IOException {
+    throw absent();
+  }
+
+  @Override
+  public SignalReceipt deliver(SignalBatch batch) throws IOException {
+    throw absent();
+  }
+
+  @Override
+  public String observe(Observation seen) throws IOException {
     throw absent();
   }
 

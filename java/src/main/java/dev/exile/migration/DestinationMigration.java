@@ -3,6 +3,8 @@ package dev.exile.migration;
 import dev.exile.rpc.peer.EndedNotice;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.rpc.peer.SignalBatch;
+import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.RelayStats;
@@ -46,6 +48,7 @@ public final class DestinationMigration {
   private final Lifecycle<DestinationState> lifecycle;
   private final DestinationRelay relay;
   private final Restoration restoration;
+  private final CellTraffic traffic;
   private final long reservedBytes;
 
   private RelayStats drained;
@@ -78,6 +81,7 @@ public final class DestinationMigration {
             site.journal(),
             site.faults());
     restoration = new Restoration(site, facts, relay);
+    traffic = new CellTraffic(site, facts, home);
     Path images = Directories.create(site.images(facts.id));
     try {
       lifecycle.begin("accepted from " + home.host());
@@ -98,6 +102,7 @@ public final class DestinationMigration {
     this.facts = facts;
     this.reservedBytes = 0;
     restoration = new Restoration(site, facts, relay);
+    traffic = new CellTraffic(site, facts, home);
     lifecycle =
         new Lifecycle<>(
             facts,
@@ -151,25 +156,35 @@ public final class DestinationMigration {
 
   /** Answers one line of the cell, see CellServer. */
   String cellSays(String[] words) throws InterruptedException {
-    switch (words[0]) {
-      case "exited" -> exited(Integer.parseInt(words[3]));
-      case "stopped", "continued" -> {} // for the deputy at home, once there is one
-      default -> {
-        return restoration.cellSays(words);
+    try {
+      switch (words[0]) {
+        case "exited" -> exited(Integer.parseInt(words[3]));
+        case "stopped" -> traffic.rootStopped(Integer.parseInt(words[3]));
+        case "continued" -> traffic.rootStopped(0);
+        default -> {
+          return restoration.cellSays(words);
+        }
       }
+      return "ok";
+    } catch (IOException e) {
+      LOG.error("{}: what the cell says is known to this agent only", facts.id, e);
+      return "ok";
     }
-    return "ok";
   }
 
   /** The root has ended; its descendants may live on, and the migration with them. */
-  private synchronized void exited(int waitStatus) {
-    facts.waitStatus = waitStatus;
-    facts.rootEnded = true;
-    try {
+  private void exited(int waitStatus) throws IOException {
+    synchronized (this) {
+      facts.waitStatus = waitStatus;
+      facts.rootEnded = true;
       site.journal().save(facts);
-    } catch (IOException e) {
-      LOG.error("{}: its status {} is known to this agent only", facts.id, waitStatus, e);
     }
+    traffic.rootEnded();
+  }
+
+  /** Home forwards signals. */
+  SignalReceipt deliver(SignalBatch batch) throws IOException {
+    return traffic.deliver(batch);
   }
 
   /**
@@ -197,6 +212,7 @@ public final class DestinationMigration {
     carriers.unregister(facts.id);
     restoration.closeLife();
     FrozenTree.removeCgroup(facts);
+    traffic.end();
   }
 
   private static boolean moved(RelayStats before, RelayStats now) {
@@ -216,6 +232,14 @@ public final class DestinationMigration {
 
   /** Home has committed: the process runs from now on. May be called again. */
   DestinationState commit() throws IOException {
+    DestinationState state = decide();
+    if (state == DestinationState.RUNNING) {
+      traffic.begin();
+    }
+    return state;
+  }
+
+  private DestinationState decide() throws IOException {
     synchronized (this) {
       homeHeardNanos = System.nanoTime();
       if (lifecycle.state() == DestinationState.RESTORED) {
@@ -300,7 +324,10 @@ public final class DestinationMigration {
         }
       }
       case COMMITTED -> commit();
-      case RUNNING -> endWhenEmpty();
+      case RUNNING -> {
+        endWhenEmpty();
+        traffic.tell();
+      }
       case ENDED -> tellHomeEnded();
       case ABORTED -> {}
     }
@@ -362,6 +389,9 @@ public final class DestinationMigration {
       case RESTORED, COMMITTED, RUNNING -> {
         carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
         restoration.takeUp();
+        if (lifecycle.state() == DestinationState.RUNNING) {
+          traffic.begin();
+        }
       }
       case ABORTING, ENDED, ABORTED -> {}
     }

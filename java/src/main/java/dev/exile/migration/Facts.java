@@ -2,6 +2,7 @@ package dev.exile.migration;
 
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import dev.exile.criu.QueuedSignals;
 import dev.exile.negotiation.Refusal;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -88,6 +89,21 @@ public final class Facts {
   /** The listeners to be relayed, by key; replaced, never changed. */
   volatile Map<Integer, String> listenerAddresses = Map.of();
 
+  /** Signals that were pending at the dump: they travelled, and are not to be forwarded. */
+  List<QueuedSignals> queuedSignals = List.of();
+
+  /** At home: signals that were sent in exile and delivered after it, by number; replaced. */
+  public volatile Map<Integer, Long> signalsHeld = Map.of();
+
+  /** At home: signals that were sent since, and delivered, by number; replaced. */
+  public volatile Map<Integer, Long> signalsForwarded = Map.of();
+
+  /** At the destination: the processes that came, as the cell numbers them. */
+  List<Integer> members = List.of();
+
+  /** At the destination: what the root is stopped by, 0 while it runs. */
+  int stopSignal;
+
   /** As from wait(2), once the process has ended. */
   int waitStatus;
 
@@ -96,9 +112,6 @@ public final class Facts {
 
   /** At the destination: home knows of the end. */
   boolean homeTold;
-
-  /** At the destination: how many processes were restored. */
-  int processes;
 
   /** At home: the process has ended by itself before COMMIT. */
   public boolean exited;

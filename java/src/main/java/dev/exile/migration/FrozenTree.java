@@ -88,7 +88,8 @@ final class FrozenTree {
         "process " + root.pid() + " starts new processes faster than they can be gathered");
   }
 
-  private static Map<Integer, Path> origins(Facts facts) {
+  /** The cgroup that each process came from. */
+  static Map<Integer, Path> origins(Facts facts) {
     Map<Integer, Path> origins = new LinkedHashMap<>();
     facts.origins.forEach((pid, directory) -> origins.put(pid, Path.of(directory)));
     return origins;

@@ -1,15 +1,16 @@
 package dev.exile.migration;
 
 import dev.exile.criu.Criu;
+import dev.exile.criu.QueuedSignals;
 import dev.exile.memory.Algorithm;
 import dev.exile.memory.Journey;
 import dev.exile.negotiation.Refusal;
 import dev.exile.process.ProcessTree;
+import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.shim.ShimException;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
@@ -41,6 +42,7 @@ public final class HomeMigration {
   private ProcessTree tree;
   private volatile FrozenTree frozen;
   private volatile HomeSockets sockets;
+  private volatile Forwarding forwarding;
   private List<Integer> frozenPids;
   private long frozenAtNanos;
   private volatile String cancelReason;
@@ -184,6 +186,7 @@ public final class HomeMigration {
                   site.host()),
           e);
     }
+    facts.queuedSignals = QueuedSignals.read(site.images(facts.id));
   }
 
   private void transfer() throws IOException, InterruptedException {
@@ -290,36 +293,34 @@ public final class HomeMigration {
   // ---- Step 5: forwarding. ----
 
   private void forward() {
-    try {
-      sockets.start();
-      if (frozen != null) {
-        frozen.leave();
-      }
-      Directories.delete(site.images(facts.id));
-      Files.deleteIfExists(site.log(facts.id, "dump"));
-    } catch (IOException e) {
-      // The process runs; what is missing is for the operator to see.
-      LOG.error("{}: forwarding is not complete", facts.id, e);
+    Forwarding starting = new Forwarding(site, facts, peer, sockets);
+    forwarding = starting;
+    starting.start(frozen);
+  }
+
+  /** The destination tells how the processes there stand. */
+  void observe(Observation seen) throws IOException {
+    running().observe(seen);
+  }
+
+  private Forwarding running() throws IOException {
+    Forwarding running = forwarding;
+    if (running == null) {
+      throw new IOException("still settling the commit; tell again");
     }
+    return running;
   }
 
   /**
-   * The destination tells that the process has ended: its body at home ends too. May be told again,
+   * The destination tells that the process has ended: its deputies end too. May be told again,
    * until this has returned.
    */
   void ended(int waitStatus) throws IOException {
     synchronized (endLock) {
-      HomeState state = lifecycle.state();
-      if (state.isFinal()) {
+      if (lifecycle.state().isFinal()) {
         return;
       }
-      if (state != HomeState.FORWARDING) {
-        throw new IOException("still settling the commit; tell again");
-      }
-      if (sockets != null) {
-        sockets.end();
-      }
-      FrozenTree.endBody(facts);
+      running().end(waitStatus);
       facts.waitStatus = waitStatus;
       lifecycle.force(HomeState.ENDED, "ended at " + peer.host() + WaitStatus.describe(waitStatus));
     }

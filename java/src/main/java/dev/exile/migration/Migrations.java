@@ -4,8 +4,11 @@ import dev.exile.memory.Algorithm;
 import dev.exile.negotiation.Admission;
 import dev.exile.negotiation.Refusal;
 import dev.exile.process.ProcessTree;
+import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.rpc.peer.SignalBatch;
+import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
 import java.io.IOException;
@@ -185,6 +188,15 @@ public final class Migrations implements AutoCloseable {
     return standingAtHome(id);
   }
 
+  /** The destination tells how the processes there stand. */
+  public String observe(Observation seen, String from) throws IOException {
+    HomeMigration migration = home.get(seen.getId());
+    if (migration != null && migration.facts().to.equals(from)) {
+      migration.observe(seen);
+    }
+    return standingAtHome(seen.getId());
+  }
+
   // ---- Destination. ----
 
   /** Every reason why this host cannot take the process. */
@@ -242,6 +254,11 @@ public final class Migrations implements AutoCloseable {
       return state;
     }
     return PeerLink.UNKNOWN;
+  }
+
+  /** Home forwards signals. */
+  public SignalReceipt deliver(SignalBatch batch, String from) throws IOException {
+    return incoming(batch.getId(), from).deliver(batch);
   }
 
   private DestinationMigration incoming(String id, String from) throws IOException {

@@ -2,9 +2,12 @@ package dev.exile.migration;
 
 import dev.exile.rpc.peer.Answer;
 import dev.exile.rpc.peer.EndedNotice;
+import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.rpc.peer.SignalBatch;
+import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.sockets.Carrier;
 import java.io.IOException;
 import java.time.Duration;
@@ -35,6 +38,12 @@ public interface PeerLink {
 
   /** Tells home that the process has ended; returns home's state. */
   String ended(EndedNotice notice) throws IOException;
+
+  /** Delivers signals to the processes there; returns what is delivered, see peer.proto. */
+  SignalReceipt deliver(SignalBatch batch) throws IOException;
+
+  /** Tells home how the processes here stand; returns home's state. */
+  String observe(Observation seen) throws IOException;
 
   /** Opens a new carrier connection. */
   Carrier carrier() throws IOException;

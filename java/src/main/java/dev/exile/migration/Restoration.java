@@ -64,7 +64,7 @@ final class Restoration {
       listeners.put(listener.getKey(), listener.getAddress() + " " + listener.getPort());
     }
     facts.listenerAddresses = listeners;
-    facts.processes = request.getPidsCount();
+    facts.members = List.copyOf(request.getPidsList());
     List<String> command =
         site.criu()
             .restore(
@@ -196,7 +196,7 @@ final class Restoration {
   /** Fails where one of the restored processes, which stand frozen, has been killed. */
   void checkWhole() throws IOException {
     Cgroup cgroup = new Cgroup(Path.of(facts.cgroup));
-    if (!cell.alive() || facts.rootEnded || cgroup.pids().size() < facts.processes) {
+    if (!cell.alive() || facts.rootEnded || cgroup.pids().size() < facts.members.size()) {
       throw new IOException("a restored process was killed before it ran");
     }
   }

@@ -3,6 +3,7 @@ package dev.exile.migration;
 import dev.exile.criu.Criu;
 import dev.exile.negotiation.FileDigest;
 import dev.exile.shim.Shim;
+import dev.exile.signals.DeputyServer;
 import java.nio.file.Path;
 
 /**
@@ -12,12 +13,14 @@ import java.nio.file.Path;
  * @param run the agent's run directory
  * @param images where image directories are made
  * @param cellSocket where cells report
+ * @param deputies where deputies report
  */
 public record Site(
     String host,
     Path run,
     Path images,
     Path cellSocket,
+    DeputyServer deputies,
     Shim shim,
     Criu criu,
     Journal journal,

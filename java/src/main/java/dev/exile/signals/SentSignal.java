@@ -1,20 +1,21 @@
 package dev.exile.signals;
 
+import com.google.protobuf.ByteString;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.Arrays;
 import java.util.HexFormat;
 
 /**
  * A signal that was sent to a process at home, with all that home's kernel knows of it.
  *
  * @param pid the process
- * @param sequence rises by one per process, from 1: names the signal, however often it is sent on
+ * @param sequence rises by one per process, from 1: names the signal, however often it is sent on;
+ *     0 for SIGKILL and SIGSTOP, which may come twice
  * @param tid the thread it was sent to, 0 for the process
  * @param siginfo the kernel's siginfo, {@link #SIGINFO_BYTES} bytes, see sigaction(2)
  * @param held whether it was sent before the process ran at the destination
  */
-public record SentSignal(int pid, long sequence, int tid, byte[] siginfo, boolean held) {
+public record SentSignal(int pid, long sequence, int tid, ByteString siginfo, boolean held) {
   /** What the kernel tells of a signal, in bytes; the rest of siginfo_t is zero. */
   public static final int SIGINFO_BYTES = 48;
 
@@ -24,45 +25,30 @@ public record SentSignal(int pid, long sequence, int tid, byte[] siginfo, boolea
 
   /** Checks the siginfo's size. */
   public SentSignal {
-    if (siginfo.length != SIGINFO_BYTES) {
-      throw new IllegalArgumentException("a siginfo of " + siginfo.length + " bytes");
+    if (siginfo.size() != SIGINFO_BYTES) {
+      throw new IllegalArgumentException("a siginfo of " + siginfo.size() + " bytes");
     }
   }
 
   /** One as the shim prints it, in hexadecimal digits. */
   static SentSignal parse(int pid, long sequence, int tid, String siginfo, boolean held) {
-    return new SentSignal(pid, sequence, tid, HexFormat.of().parseHex(siginfo), held);
+    return new SentSignal(pid, sequence, tid, ByteString.fromHex(siginfo), held);
   }
 
-  /** One that nobody could catch: of SIGKILL and SIGSTOP no more than the number is ever known. */
-  static SentSignal plain(int pid, long sequence, int number) {
+  /** SIGKILL or SIGSTOP: of those nobody ever sees more than the number. */
+  static SentSignal plain(int pid, int number) {
     ByteBuffer siginfo = ByteBuffer.allocate(SIGINFO_BYTES).order(ByteOrder.nativeOrder());
     siginfo.putInt(0, number);
-    return new SentSignal(pid, sequence, 0, siginfo.array(), false);
+    return new SentSignal(pid, 0, 0, ByteString.copyFrom(siginfo), false);
   }
 
   /** The signal's number. */
   public int number() {
-    return ByteBuffer.wrap(siginfo).order(ByteOrder.nativeOrder()).getInt(0);
+    return siginfo.asReadOnlyByteBuffer().order(ByteOrder.nativeOrder()).getInt(0); // si_signo
   }
 
   /** As the shim reads it. */
   String siginfoText() {
-    return HexFormat.of().formatHex(siginfo);
-  }
-
-  @Override
-  public boolean equals(Object other) {
-    return other instanceof SentSignal that
-        && pid == that.pid
-        && sequence == that.sequence
-        && tid == that.tid
-        && held == that.held
-        && Arrays.equals(siginfo, that.siginfo);
-  }
-
-  @Override
-  public int hashCode() {
-    return 31 * pid + Long.hashCode(sequence);
+    return HexFormat.of().formatHex(siginfo.toByteArray());
   }
 }

@@ -1,0 +1,141 @@
+package dev.exile.migration;
+
+import dev.exile.rpc.peer.Observation;
+import dev.exile.rpc.peer.Signal;
+import dev.exile.rpc.peer.SignalBatch;
+import dev.exile.rpc.peer.SignalReceipt;
+import dev.exile.signals.Post;
+import dev.exile.signals.SentSignal;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What passes between the processes in the cell and their deputies at home while they run: signals
+ * come in, stops and ends go home.
+ *
+ * <p>Home is told how things stand, not what happened: what is told twice, or late, does no harm.
+ */
+final class CellTraffic {
+  private static final Logger LOG = LoggerFactory.getLogger(CellTraffic.class);
+
+  private final Site site;
+  private final Facts facts;
+  private final PeerLink home;
+  private final Path record;
+  private final Set<Integer> ended = new TreeSet<>();
+  private final Object telling = new Object();
+  private Post post;
+
+  /** What home knows; under {@link #telling}. */
+  private Observation told;
+
+  CellTraffic(Site site, Facts facts, PeerLink home) {
+    this.site = site;
+    this.facts = facts;
+    this.home = home;
+    record = site.run().resolve(facts.id + ".delivered");
+  }
+
+  /** The process runs, from now on or since a former agent's time. */
+  void begin() {
+    Post starting;
+    synchronized (this) {
+      if (post != null) {
+        return;
+      }
+      List<Integer> children = facts.members.stream().filter(pid -> pid != facts.pid).toList();
+      post = new Post(site.shim(), facts.id, facts.cellInit, record, children, this::childEnded);
+      starting = post;
+    }
+    try {
+      starting.start();
+    } catch (IOException e) {
+      LOG.warn("{}: signals will be delivered later: {}", facts.id, e.getMessage());
+    }
+  }
+
+  /** Home forwards signals. */
+  SignalReceipt deliver(SignalBatch batch) throws IOException {
+    Post carrier;
+    synchronized (this) {
+      carrier = post;
+    }
+    if (carrier == null) {
+      throw new IOException("the process does not run here yet; send again");
+    }
+    return SignalReceipt.newBuilder()
+        .putAllDelivered(
+            carrier.deliver(batch.getSignalsList().stream().map(CellTraffic::received).toList()))
+        .build();
+  }
+
+  private static SentSignal received(Signal signal) {
+    return new SentSignal(
+        signal.getPid(), signal.getSequence(), signal.getTid(), signal.getSiginfo(), false);
+  }
+
+  private void childEnded(int pid) {
+    synchronized (ended) {
+      ended.add(pid);
+    }
+    // Home is told by the next watch(): nobody there waits for it.
+  }
+
+  /** The root is stopped by this signal, or goes on (0). */
+  void rootStopped(int signal) throws IOException {
+    facts.stopSignal = signal;
+    site.journal().save(facts);
+    tellSoon();
+  }
+
+  /** The root has ended, as the facts tell. */
+  void rootEnded() {
+    tellSoon();
+  }
+
+  private void tellSoon() {
+    try {
+      tell();
+    } catch (IOException e) {
+      LOG.debug("{}: home will be told later: {}", facts.id, e.getMessage());
+    }
+  }
+
+  /** Tells home how things stand, where it does not know that yet. */
+  void tell() throws IOException {
+    synchronized (telling) {
+      Observation now = observation();
+      if (!now.equals(told)) {
+        home.observe(now);
+        told = now;
+      }
+    }
+  }
+
+  private Observation observation() {
+    Observation.Builder now = Observation.newBuilder().setId(facts.id);
+    synchronized (ended) {
+      now.addAllEndedPids(ended);
+    }
+    if (facts.rootEnded) {
+      return now.setRootEnded(true).setRootStatus(facts.waitStatus).build();
+    }
+    return now.setStopSignal(facts.stopSignal).build();
+  }
+
+  /** All have ended. */
+  void end() throws IOException {
+    synchronized (this) {
+      if (post != null) {
+        post.close();
+      }
+    }
+    Files.deleteIfExists(record);
+  }
+}

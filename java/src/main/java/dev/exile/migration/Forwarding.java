@@ -1,0 +1,129 @@
+package dev.exile.migration;
+
+import dev.exile.rpc.peer.Observation;
+import dev.exile.rpc.peer.Signal;
+import dev.exile.rpc.peer.SignalBatch;
+import dev.exile.shim.ShimException;
+import dev.exile.signals.Deputies;
+import dev.exile.signals.Deputizing;
+import dev.exile.signals.SentSignal;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Step 5 at home, from the process's resume at the destination to its end: the sockets are relayed,
+ * the frozen bodies become deputies, signals go there and stops and ends come back. An agent that
+ * was started again begins it again.
+ */
+final class Forwarding {
+  private static final Logger LOG = LoggerFactory.getLogger(Forwarding.class);
+
+  private final Site site;
+  private final Facts facts;
+  private final PeerLink peer;
+  private final HomeSockets sockets;
+  private final Deputies deputies;
+
+  Forwarding(Site site, Facts facts, PeerLink peer, HomeSockets sockets) {
+    this.site = site;
+    this.facts = facts;
+    this.peer = peer;
+    this.sockets = sockets;
+    deputies =
+        new Deputies(
+            new Deputizing(
+                facts.id,
+                Path.of(facts.cgroup),
+                FrozenTree.origins(facts),
+                facts.queuedSignals,
+                "exile: " + facts.command + " @" + facts.to),
+            facts.pid,
+            site.shim(),
+            site.deputies(),
+            site.run().resolve(facts.id + ".deputies"),
+            this::deliver,
+            this::delivered);
+  }
+
+  /**
+   * Begins. The process runs whatever fails here: what is missing is for the operator to see.
+   *
+   * @param frozen the tree, where this agent has frozen it; else null
+   */
+  void start(FrozenTree frozen) {
+    try {
+      sockets.start();
+      if (frozen != null) {
+        frozen.leave();
+      }
+      Directories.delete(site.images(facts.id));
+      Files.deleteIfExists(site.log(facts.id, "dump"));
+    } catch (IOException e) {
+      LOG.error("{}: forwarding is not complete", facts.id, e);
+    }
+    try {
+      deputies.start();
+    } catch (ShimException e) {
+      LOG.error(
+          "{}: signals to some of its processes are not forwarded: {}", facts.id, e.getMessage());
+    } catch (IOException e) {
+      LOG.error("{}: signals are not forwarded", facts.id, e);
+    }
+  }
+
+  // ---- Signals there. ----
+
+  private Map<Integer, Integer> deliver(List<SentSignal> batch) throws IOException {
+    SignalBatch.Builder request = SignalBatch.newBuilder().setId(facts.id);
+    for (SentSignal signal : batch) {
+      request.addSignals(
+          Signal.newBuilder()
+              .setPid(signal.pid())
+              .setSequence(signal.sequence())
+              .setTid(signal.tid())
+              .setSiginfo(signal.siginfo()));
+    }
+    return peer.deliver(request.build()).getDeliveredMap();
+  }
+
+  private void delivered(List<SentSignal> signals) {
+    Map<Integer, Long> held = new TreeMap<>(facts.signalsHeld);
+    Map<Integer, Long> forwarded = new TreeMap<>(facts.signalsForwarded);
+    signals.forEach(s -> (s.held() ? held : forwarded).merge(s.number(), 1L, Long::sum));
+    facts.signalsHeld = held;
+    facts.signalsForwarded = forwarded;
+  }
+
+  // ---- Stops and ends from there. ----
+
+  /** What the processes at the destination do, their deputies do after them. */
+  void observe(Observation seen) {
+    deputies.ended(seen.getEndedPidsList());
+    if (seen.getRootEnded()) {
+      deputies.rootEnded(seen.getRootStatus());
+    } else {
+      deputies.rootStopped(seen.getStopSignal());
+    }
+  }
+
+  /**
+   * All processes have ended.
+   *
+   * @throws IOException where not all deputies have done so, too; to be called again
+   */
+  void end(int waitStatus) throws IOException {
+    boolean ended = deputies.end(waitStatus);
+    FrozenTree.endBody(facts);
+    if (!ended) {
+      throw new IOException("its deputies are about to end; tell again");
+    }
+    sockets.end();
+    deputies.forget();
+  }
+}

@@ -1,0 +1,296 @@
+package dev.exile.signals;
+
+import dev.exile.shim.Shim;
+import io.netty.channel.Channel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Home's half of one migration's signals: the deputies, what they have taken and is on its way to
+ * the destination, and what the real processes do, which the deputies do after them.
+ *
+ * <p>A signal leaves its deputy only when the destination has delivered it: this agent may die at
+ * any moment, and the next one asks the deputies again. Thread-safe.
+ */
+public final class Deputies implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(Deputies.class);
+  private static final int BATCH = 128;
+  private static final long RETRY_MILLIS = 500;
+  private static final long LATER_MILLIS = 20;
+
+  private final Shim shim;
+  private final DeputyServer server;
+  private final Path transcript;
+  private final Deputizing deputizing;
+  private final int root;
+  private final Delivery delivery;
+  private final Consumer<List<SentSignal>> onDelivered;
+  private final Map<Integer, Deputy> deputies = new LinkedHashMap<>();
+  private final Map<Integer, Deque<SentSignal>> queues = new LinkedHashMap<>();
+  private final Thread courier;
+  private DeputyWatch watch;
+  private boolean closed;
+
+  /** The way to the destination. */
+  @FunctionalInterface
+  public interface Delivery {
+    /**
+     * Delivers, in order.
+     *
+     * @return per PID how many of the batch are delivered; what follows is to be sent again
+     * @throws IOException where that is not known: all is to be sent again
+     */
+    Map<Integer, Integer> deliver(List<SentSignal> batch) throws IOException;
+  }
+
+  /**
+   * The deputies of a migration, none of which is looked at before {@link #start}.
+   *
+   * @param root the tree's root: the one whose parent stays at home
+   * @param transcript a file for what the shim says, kept until {@link #forget}
+   * @param onDelivered told what has been delivered
+   */
+  public Deputies(
+      Deputizing deputizing,
+      int root,
+      Shim shim,
+      DeputyServer server,
+      Path transcript,
+      Delivery delivery,
+      Consumer<List<SentSignal>> onDelivered) {
+    this.deputizing = deputizing;
+    this.root = root;
+    this.shim = shim;
+    this.server = server;
+    this.transcript = transcript;
+    this.delivery = delivery;
+    this.onDelivered = onDelivered;
+    courier = new Thread(this::forward, "signals-" + deputizing.id());
+    courier.setDaemon(true);
+  }
+
+  /**
+   * Turns the frozen bodies into deputies, or finds those that a former agent has made, and begins
+   * to forward.
+   *
+   * @throws IOException where some bodies stay frozen; the others are deputies
+   */
+  public void start() throws IOException {
+    server.register(deputizing.id(), this);
+    courier.start();
+    try {
+      deputizing.run(shim, server.path(), transcript);
+    } finally {
+      begin();
+    }
+  }
+
+  private synchronized void begin() throws IOException {
+    Transcript said = Transcript.read(transcript);
+    for (int pid : said.held().keySet()) {
+      if (!said.frozen().contains(pid)) {
+        deputy(pid);
+      }
+    }
+    said.gone().forEach((pid, status) -> killed(pid));
+    watch = new DeputyWatch(shim, deputizing.id(), List.copyOf(deputies.keySet()), this);
+  }
+
+  /** Known from its first connection, or from the transcript, whichever is first. */
+  private Deputy deputy(int pid) throws IOException {
+    Deputy known = deputies.get(pid);
+    if (known == null) {
+      // Complete as far as this process is concerned: it was written before there was a deputy.
+      Transcript said = Transcript.read(transcript);
+      known = new Deputy(pid, said.heldOf(pid));
+      deputies.put(pid, known);
+      queue(pid).addAll(said.held().getOrDefault(pid, List.of()));
+      notifyAll();
+    }
+    return known;
+  }
+
+  private Deque<SentSignal> queue(int pid) {
+    return queues.computeIfAbsent(pid, unused -> new ArrayDeque<>());
+  }
+
+  // ---- What the deputies say; on an event loop. ----
+
+  synchronized void connected(int pid, Channel channel) throws IOException {
+    deputy(pid).connected(channel);
+  }
+
+  synchronized void disconnected(int pid, Channel channel) {
+    Deputy deputy = deputies.get(pid);
+    if (deputy != null) {
+      deputy.disconnected(channel);
+    }
+  }
+
+  synchronized void took(int pid, long number, int tid, String siginfo, boolean held)
+      throws IOException {
+    long sequence = deputy(pid).sequence(number);
+    if (sequence > 0) {
+      queue(pid).add(SentSignal.parse(pid, sequence, tid, siginfo, held));
+      notifyAll();
+    }
+  }
+
+  // ---- What their watcher sees. ----
+
+  synchronized void stopped(int pid) {
+    Deputy deputy = deputies.get(pid);
+    if (deputy != null && deputy.watched(true)) {
+      queue(pid).add(SentSignal.plain(pid, SentSignal.SIGSTOP));
+      notifyAll();
+    }
+  }
+
+  synchronized void continued(int pid) {
+    Deputy deputy = deputies.get(pid);
+    if (deputy != null) {
+      deputy.watched(false);
+    }
+  }
+
+  /** It has ended: where that is not our doing, the real process has been killed. */
+  synchronized void ended(int pid) {
+    Deputy deputy = deputies.get(pid);
+    if (deputy != null) {
+      deputy.gone();
+      if (!deputy.isEnding()) {
+        LOG.info("{}: the deputy of process {} was killed", deputizing.id(), pid);
+        killed(pid);
+      }
+    }
+  }
+
+  private void killed(int pid) {
+    queue(pid).clear(); // nothing comes before SIGKILL
+    queue(pid).add(SentSignal.plain(pid, SentSignal.SIGKILL));
+    notifyAll();
+  }
+
+  // ---- On the way to the destination. ----
+
+  private void forward() {
+    try {
+      for (List<SentSignal> batch = next(); !batch.isEmpty(); batch = next()) {
+        try {
+          List<SentSignal> delivered = delivered(batch, delivery.deliver(batch));
+          onDelivered.accept(delivered);
+          if (delivered.size() < batch.size()) {
+            Thread.sleep(LATER_MILLIS);
+          }
+        } catch (IOException e) {
+          LOG.debug("{}: signals wait: {}", deputizing.id(), e.getMessage());
+          Thread.sleep(RETRY_MILLIS);
+        }
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** Waits for something to do; empty once this is closed. */
+  private synchronized List<SentSignal> next() throws InterruptedException {
+    List<SentSignal> batch = new ArrayList<>();
+    while (!closed && batch.isEmpty()) {
+      queues.values().forEach(queue -> queue.stream().limit(BATCH).forEach(batch::add));
+      if (batch.isEmpty()) {
+        wait();
+      }
+    }
+    return closed ? List.of() : batch;
+  }
+
+  private synchronized List<SentSignal> delivered(
+      List<SentSignal> batch, Map<Integer, Integer> counts) {
+    Map<Integer, Integer> left = new LinkedHashMap<>(counts);
+    List<SentSignal> done = new ArrayList<>();
+    for (SentSignal signal : batch) {
+      // Where a SIGKILL has swept the queue meanwhile, this one is not in it any more.
+      if (left.merge(signal.pid(), -1, Integer::sum) >= 0 && queue(signal.pid()).remove(signal)) {
+        done.add(signal);
+        Deputy deputy = deputies.get(signal.pid());
+        if (deputy != null && signal.sequence() > 0) {
+          deputy.acknowledge(signal.sequence());
+        }
+      }
+    }
+    return done;
+  }
+
+  // ---- What the real processes do. ----
+
+  /** The tree's root is stopped by this signal, or goes on (0). */
+  public synchronized void rootStopped(int signal) {
+    Deputy deputy = deputies.get(root);
+    if (deputy != null) {
+      deputy.follow(signal);
+    }
+  }
+
+  /** The tree's root has ended with this wait status. */
+  public synchronized void rootEnded(int waitStatus) {
+    Deputy deputy = deputies.get(root);
+    if (deputy != null) {
+      deputy.end(waitStatus);
+    }
+  }
+
+  /** Descendants have ended; nobody at home asks for their status. */
+  public synchronized void ended(Collection<Integer> pids) {
+    for (int pid : pids) {
+      Deputy deputy = deputies.get(pid);
+      if (deputy != null) {
+        deputy.end(0);
+      }
+    }
+  }
+
+  /**
+   * All processes have ended.
+   *
+   * @return true once all deputies have ended, too; to be called again until then
+   */
+  public synchronized boolean end(int rootStatus) {
+    deputies.forEach((pid, deputy) -> deputy.end(pid == root ? rootStatus : 0));
+    return deputies.values().stream().noneMatch(Deputy::alive);
+  }
+
+  // ---- The end. ----
+
+  /** Looks after them no more; they live on, for the next agent. */
+  @Override
+  public void close() {
+    synchronized (this) {
+      closed = true;
+      notifyAll();
+    }
+    server.unregister(deputizing.id());
+    if (watch != null) {
+      watch.close();
+    }
+  }
+
+  /** Closes, and removes what was kept for the next agent: there are no deputies any more. */
+  public void forget() throws IOException {
+    close();
+    synchronized (this) {
+      deputies.values().forEach(Deputy::gone);
+    }
+    Files.deleteIfExists(transcript);
+  }
+}

@@ -1,0 +1,149 @@
+package dev.exile.signals;
+
+import dev.exile.linux.Linux;
+import dev.exile.process.Proc;
+import io.netty.channel.Channel;
+import java.io.IOException;
+
+/**
+ * One deputy, as this agent knows it: what it was told, and what it is to be told again when it
+ * connects again. Guarded by the lock of its {@link Deputies}.
+ */
+// What cannot be written closes the channel; the deputy connects again and is told again.
+@SuppressWarnings("FutureReturnValueIgnored")
+final class Deputy {
+  private final int pid;
+
+  /** Signals of the process that were held for threads that are no more; they come first. */
+  private final long held;
+
+  /** Names it for good: its PID may be another's once it has ended. -1: it has. */
+  private int pidfd;
+
+  private Channel channel;
+
+  /** Its own number of the newest signal that it has sent. */
+  private long newest;
+
+  /** Whether it stands in a stop, as its watcher tells. */
+  private boolean stopped;
+
+  /** What the real process is stopped by, 0 while it runs. */
+  private int stopSignal;
+
+  /** The wait status that it is to end with; null while the real process lives. */
+  private Integer end;
+
+  /** One that lives, or has just ended. */
+  Deputy(int pid, long held) {
+    this.pid = pid;
+    this.held = held;
+    try {
+      this.pidfd = Linux.pidfdOpen(pid);
+    } catch (IOException e) {
+      this.pidfd = -1;
+    }
+  }
+
+  void connected(Channel with) {
+    channel = with;
+    if (end != null) {
+      sayEnd();
+    } else if (stopSignal != 0 && !stopped) {
+      say("stop " + stopSignal);
+    }
+  }
+
+  void disconnected(Channel from) {
+    if (channel == from) {
+      channel = null;
+    }
+  }
+
+  /** Our number of a signal that it has sent under its own number; 0 where that had come before. */
+  long sequence(long number) {
+    if (number <= newest) {
+      return 0;
+    }
+    newest = number;
+    return held + number;
+  }
+
+  /** All up to this one of our numbers are safe at the destination. */
+  void acknowledge(long sequence) {
+    if (sequence > held) {
+      say("ok " + (sequence - held));
+    }
+  }
+
+  /** The real process has been stopped, or goes on (0). */
+  void follow(int signal) {
+    stopSignal = signal;
+    if (signal == 0) {
+      send(SentSignal.SIGCONT);
+    } else if (!stopped) {
+      say("stop " + signal);
+    }
+  }
+
+  /** Its watcher tells that it stops, or goes on; true where the real process does not, yet. */
+  boolean watched(boolean nowStopped) {
+    stopped = nowStopped;
+    return nowStopped && stopSignal == 0 && end == null;
+  }
+
+  /** Ends as the real process did. May be called again. */
+  void end(int waitStatus) {
+    if (end == null) {
+      end = waitStatus;
+      sayEnd();
+    }
+  }
+
+  private void sayEnd() {
+    if ((end & 0x7f) == SentSignal.SIGKILL) {
+      send(SentSignal.SIGKILL);
+    } else {
+      send(SentSignal.SIGCONT); // a stopped one hears nothing
+      say("exit " + end);
+    }
+  }
+
+  /** True once the real process has ended. */
+  boolean isEnding() {
+    return end != null;
+  }
+
+  private void say(String line) {
+    if (channel != null) {
+      channel.writeAndFlush(line + "\n");
+    }
+  }
+
+  private void send(int number) {
+    if (pidfd >= 0) {
+      try {
+        Linux.pidfdSendSignal(pidfd, number);
+      } catch (IOException e) {
+        gone(); // ESRCH: nothing else can fail
+      }
+    }
+  }
+
+  /** It has ended, or is not looked at any more. */
+  void gone() {
+    if (pidfd >= 0) {
+      int closing = pidfd;
+      pidfd = -1;
+      Linux.closeQuietly(closing);
+    }
+  }
+
+  /** True while it lives; one that only waits for its parent does not. */
+  boolean alive() {
+    if (pidfd >= 0 && Proc.info(pid).filter(process -> process.state() != 'Z').isEmpty()) {
+      gone();
+    }
+    return pidfd >= 0;
+  }
+}
