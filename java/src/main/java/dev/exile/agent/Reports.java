@@ -6,9 +6,13 @@ import dev.exile.migration.HomeState;
 import dev.exile.negotiation.Refusal;
 import dev.exile.rpc.control.Phase;
 import dev.exile.rpc.control.Report;
+import dev.exile.rpc.control.SignalCount;
 import dev.exile.rpc.control.Sockets;
+import dev.exile.signals.SignalNames;
 import java.util.Collection;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 
 /** Facts as operators see them. */
 final class Reports {
@@ -39,6 +43,16 @@ final class Reports {
         .phases()
         .forEach(
             (name, millis) -> report.addPhases(Phase.newBuilder().setName(name).setMillis(millis)));
+    Set<Integer> numbers = new TreeSet<>(facts.signalsHeld.keySet());
+    numbers.addAll(facts.signalsForwarded.keySet());
+    for (int number : numbers) {
+      report.addSignals(
+          SignalCount.newBuilder()
+              .setNumber(number)
+              .setName(SignalNames.of(number))
+              .setHeld(facts.signalsHeld.getOrDefault(number, 0L))
+              .setForwarded(facts.signalsForwarded.getOrDefault(number, 0L)));
+    }
     report.addAllRefusals(refusals(facts.refusals));
     return report.build();
   }

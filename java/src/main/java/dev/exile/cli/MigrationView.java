@@ -13,7 +13,7 @@ import java.util.List;
  * @param from the home
  * @param to the destination
  * @param algorithm how the memory travels
- * @param outcome migrated, refused, rolled-back or in-doubt; empty while it goes on
+ * @param outcome migrated, refused, rolled-back, exited or in-doubt; empty while it goes on
  * @param reason why, where it did not end as migrated
  * @param frozenMillis from freeze to resume
  * @param totalMillis from request to end
@@ -24,6 +24,7 @@ import java.util.List;
  * @param role home or destination: this agent's part
  * @param state of the state machine
  * @param startedMillis wall clock, since 1970
+ * @param signals held in exile and forwarded since, by number; known at home only
  */
 @JsonPropertyOrder({
   "id",
@@ -42,7 +43,8 @@ import java.util.List;
   "refusals",
   "role",
   "state",
-  "startedMillis"
+  "startedMillis",
+  "signals"
 })
 record MigrationView(
     String id,
@@ -61,8 +63,11 @@ record MigrationView(
     List<RefusalView> refusals,
     String role,
     String state,
-    long startedMillis) {
+    long startedMillis,
+    List<SignalCount> signals) {
   record Phase(String name, long millis) {}
+
+  record SignalCount(int number, String name, long held, long forwarded) {}
 
   record Sockets(int established, int listening) {}
 
@@ -84,6 +89,9 @@ record MigrationView(
         RefusalView.of(report.getRefusalsList()),
         report.getRole(),
         report.getState(),
-        report.getStartedMillis());
+        report.getStartedMillis(),
+        report.getSignalsList().stream()
+            .map(s -> new SignalCount(s.getNumber(), s.getName(), s.getHeld(), s.getForwarded()))
+            .toList());
   }
 }

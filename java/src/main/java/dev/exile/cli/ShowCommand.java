@@ -57,6 +57,14 @@ final class ShowCommand implements Callable<Integer> {
             + " established, "
             + view.sockets().listening()
             + " listening");
+    view.signals()
+        .forEach(
+            s ->
+                line(
+                    out,
+                    "signal",
+                    "%s (%d): %d held, %d forwarded"
+                        .formatted(s.name(), s.number(), s.held(), s.forwarded())));
     view.phases().forEach(p -> line(out, "phase", p.name() + " " + Words.duration(p.millis())));
     view.refusals().forEach(refusal -> out.println(refusal.line()));
     out.flush();
