@@ -80,6 +80,7 @@ class Storm:
             self.any(value)
         except ProcessLookupError:
             self.aux = self.pid  # after the move home has its first thread only
+            self.any(value)
 
     def any(self, value):
         kind = self.random.random()

@@ -361,7 +361,7 @@ public final class HomeMigration {
       if (frozen != null) {
         frozen.thaw();
       } else {
-        FrozenTree.release(facts);
+        FrozenTree.release(site.shim(), facts);
       }
     } catch (IOException e) {
       LOG.error("{}: cannot give process {} back its freedom", facts.id, facts.pid, e);

@@ -176,10 +176,11 @@ class ParentIT {
     assertEquals(7, status);
   }
 
-  @Test
-  void aSignalSentOnTheWayEndsItWhereItRuns(Testbed bed) throws Exception {
+  @ParameterizedTest
+  @ValueSource(strings = {"home.dumping", "home.transferring", "home.restoring"})
+  void aSignalSentOnTheWayEndsItWhereItRuns(String point, Testbed bed) throws Exception {
     Child child = new Child(bed);
-    FaultPoint pause = new FaultPoint("home.restoring", "pause");
+    FaultPoint pause = new FaultPoint(point, "pause");
     pause.arm(bed, "a");
     Exile.Running migration =
         Exile.start(bed, "a", "migrate", "" + child.pid(), "--to", "b", "-o", "json");
