@@ -39,7 +39,7 @@ final class Forwarding {
         new Deputies(
             new Deputizing(
                 facts.id,
-                facts.members,
+                facts.memberStarts,
                 Path.of(facts.cgroup),
                 FrozenTree.origins(facts),
                 facts.queuedSignals,

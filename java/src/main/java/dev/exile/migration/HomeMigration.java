@@ -163,6 +163,7 @@ public final class HomeMigration {
     frozenAtNanos = System.nanoTime();
     frozen.freeze();
     facts.members = frozen.pids();
+    facts.memberStarts = FrozenTree.startTicks(facts.members);
     sockets.take(facts.members);
     facts.established = sockets.taken().connections().size();
     facts.listening = sockets.taken().listeners().size();

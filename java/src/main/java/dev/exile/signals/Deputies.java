@@ -68,7 +68,7 @@ public final class Deputies implements AutoCloseable {
       Delivery delivery,
       Consumer<List<SentSignal>> onDelivered) {
     this.deputizing = deputizing;
-    this.root = deputizing.pids().get(0);
+    this.root = deputizing.processes().keySet().iterator().next();
     this.shim = shim;
     this.server = server;
     this.transcript = transcript;
@@ -96,7 +96,7 @@ public final class Deputies implements AutoCloseable {
 
   private synchronized void begin() throws IOException {
     Transcript said = Transcript.read(transcript);
-    for (int pid : deputizing.pids()) {
+    for (int pid : deputizing.processes().keySet()) {
       if (!said.held().containsKey(pid)) {
         killed(pid); // before it could become one
       } else if (!said.frozen().contains(pid)) {
@@ -112,7 +112,7 @@ public final class Deputies implements AutoCloseable {
     if (known == null) {
       // Complete as far as this process is concerned: it was written before there was a deputy.
       Transcript said = Transcript.read(transcript);
-      known = new Deputy(pid, said.heldOf(pid));
+      known = new Deputy(pid, deputizing.processes().get(pid), said.heldOf(pid));
       deputies.put(pid, known);
       queue(pid).addAll(said.held().getOrDefault(pid, List.of()));
       notifyAll();
@@ -125,6 +125,12 @@ public final class Deputies implements AutoCloseable {
   }
 
   // ---- What the deputies say; on an event loop. ----
+
+  /** Whether this living process may be one of them. */
+  synchronized boolean expects(int pid) {
+    Deputy known = deputies.get(pid);
+    return deputizing.processes().containsKey(pid) && (known == null || known.alive());
+  }
 
   synchronized void connected(int pid, Channel channel) throws IOException {
     deputy(pid).connected(channel);

@@ -91,7 +91,7 @@ class ShimDeathIT {
     while (System.nanoTime() < end) {
       Optional<ProcessHandle> seen =
           bed.processes(host).stream()
-              .filter(process -> process.command().startsWith("/run/exile/bin/" + job))
+              .filter(process -> process.command().startsWith("/run/exile-deputy/" + job))
               // the one that starts the cell ends at once
               .filter(process -> process.inCell() || !job.endsWith(" cell"))
               .findFirst()
