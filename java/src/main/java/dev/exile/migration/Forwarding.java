@@ -10,6 +10,7 @@ import dev.exile.signals.SentSignal;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -23,6 +24,8 @@ import org.slf4j.LoggerFactory;
  */
 final class Forwarding {
   private static final Logger LOG = LoggerFactory.getLogger(Forwarding.class);
+
+  private static final Duration PATIENCE = Duration.ofSeconds(2);
 
   private final Site site;
   private final Facts facts;
@@ -118,10 +121,14 @@ final class Forwarding {
    * @throws IOException where not all deputies have done so, too; to be called again
    */
   void end(int waitStatus) throws IOException {
-    boolean ended = deputies.end(waitStatus);
-    FrozenTree.endBody(facts);
-    if (!ended) {
-      throw new IOException("its deputies are about to end; tell again");
+    FrozenTree.endBody(facts); // of those that could not become deputies
+    try {
+      if (!deputies.end(waitStatus, PATIENCE)) {
+        throw new IOException("its deputies are about to end; tell again");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("the agent is being stopped; tell the next one", e);
     }
     sockets.end();
     deputies.forget();

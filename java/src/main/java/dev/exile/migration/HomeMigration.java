@@ -294,8 +294,8 @@ public final class HomeMigration {
 
   private void forward() {
     Forwarding starting = new Forwarding(site, facts, peer, sockets);
-    forwarding = starting;
     starting.start(frozen);
+    forwarding = starting; // what the destination tells from now on finds deputies
   }
 
   /** The destination tells how the processes there stand. */
