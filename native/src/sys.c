@@ -49,11 +49,14 @@ pid_t sys_fork_into(unsigned long namespaces)
     return pid < 0 ? -errno : pid;
 }
 
+int sys_close_range(unsigned int first, unsigned int last)
+{
+    return syscall(SYS_close_range, first, last, 0) < 0 ? -errno : 0;
+}
+
 int sys_close_from(unsigned int first)
 {
-    if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
-        return 0;
-    return -errno;
+    return sys_close_range(first, UINT_MAX);
 }
 
 int sys_null(int fd)

@@ -21,6 +21,9 @@ must_use pid_t sys_fork_into(unsigned long namespaces);
 /* Closes every descriptor from `first` up. */
 must_use int sys_close_from(unsigned int first);
 
+/* Closes the descriptors from `first` to `last`. */
+must_use int sys_close_range(unsigned int first, unsigned int last);
+
 /* Points the descriptor at /dev/null. */
 must_use int sys_null(int fd);
 
