@@ -118,9 +118,9 @@ final class HomeSockets {
     HomeRelay adopting = new HomeRelay(relayed, facts.id);
     for (TakenSocket socket : taken.all()) {
       if (socket.listening()) {
-        adopting.adoptListener(socket.key(), socket.duplicate());
+        adopting.adoptListener(socket.name(), socket.duplicate());
       } else {
-        adopting.adoptConnection(socket.key(), socket.duplicate());
+        adopting.adoptConnection(socket.name(), socket.duplicate());
       }
     }
     taken.handOver();
@@ -189,7 +189,7 @@ final class HomeSockets {
         Inet.disconnect(socket.duplicate());
       }
       for (TakenSocket socket : bodies.listeners()) {
-        anew.adoptListener(socket.key(), Linux.duplicate(socket.duplicate()));
+        anew.adoptListener(socket.name(), Linux.duplicate(socket.duplicate()));
       }
       anew.start();
       relay = anew;

@@ -151,7 +151,8 @@ final class Restoration {
               ? relay.entrance6().orElseThrow(() -> new IOException("no IPv6 on loopback here"))
               : relay.entrance4();
       relay.attach(
-          socket.getKey(), Reconnector.reconnect(pid, socket.getFd(), socket.getShutWrite(), at));
+          Integer.toString(socket.getKey()),
+          Reconnector.reconnect(pid, socket.getFd(), socket.getShutWrite(), at));
     }
     openListeners();
   }
@@ -160,7 +161,8 @@ final class Restoration {
   void openListeners() throws IOException {
     for (Map.Entry<Integer, String> listener : facts.listenerAddresses.entrySet()) {
       String[] parts = listener.getValue().split(" ", 2);
-      relay.listener(listener.getKey(), target(parts[0], Integer.parseInt(parts[1])));
+      relay.listener(
+          Integer.toString(listener.getKey()), target(parts[0], Integer.parseInt(parts[1])));
     }
     relay.seal();
   }
