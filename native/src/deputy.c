@@ -186,6 +186,9 @@ static void obey_exit(int status)
  * A stop signal wipes out a pending SIGCONT, which may be the one that is to wake the real process: so all
  * that is pending is taken first. One that comes between that and the stop is lost, as it would be if it
  * came just before the stop.
+ *
+ * In an orphaned process group the keyboard's stop signals stop nobody. Where the real process stands all the
+ * same, SIGSTOP does it: only a SIGCONT ends a stop, so if none is pending now there was no stop.
  */
 static void obey_stop(struct deputy *deputy, int number)
 {
@@ -193,6 +196,8 @@ static void obey_stop(struct deputy *deputy, int number)
         return;
     take_signals(deputy);
     queue_raise(number);
+    if (!queue_has(SIGCONT))
+        queue_raise(SIGSTOP);
 }
 
 static void obey_close(const struct deputy *deputy, int fd)

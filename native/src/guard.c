@@ -1,6 +1,7 @@
 /* The guard's worker: the commands of the agent, one line each, and one line as the answer. */
 #include "guard.h"
 #include "criu.h"
+#include "settle.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -19,6 +20,10 @@ int guard_thaw(const struct guard *guard)
     /* No cgroup, nothing frozen: an earlier thaw got this far, or the agent has cleaned up. */
     if (cgroup < 0)
         return cgroup == -ENOENT ? 0 : cgroup;
+    /* Not settled it runs, too: a handler that has waited may find a wait that goes on. */
+    error = settle_cgroup(cgroup);
+    if (error < 0)
+        fprintf(stderr, "not settled: %s\n", strerror(-error));
     error = cgroup_set_frozen(cgroup, false, FREEZE_TIMEOUT_MS);
     if (error == 0) {
         int left = cgroup_empty(cgroup, guard->backs, guard->back_count);

@@ -119,6 +119,13 @@ int queue_take(struct queue *queue, pid_t *tid, siginfo_t *info)
     }
 }
 
+bool queue_has(int number)
+{
+    uint64_t pending = 0;
+
+    return syscall(SYS_rt_sigpending, &pending, sizeof(pending)) == 0 && pending >> (number - 1) & 1;
+}
+
 void queue_raise(int number)
 {
     const uint64_t one = 1ULL << (number - 1);

@@ -9,6 +9,7 @@
 #include "skip.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct queue {
@@ -27,6 +28,9 @@ must_use int queue_poll_fd(void);
  * own. 0: none is pending.
  */
 must_use int queue_take(struct queue *queue, pid_t *tid, siginfo_t *info);
+
+/* True while it is pending, for us or our thread. */
+must_use bool queue_has(int number);
 
 /* Lets one signal act upon us as if nobody had ever handled it. Returns if that did not end us. */
 void queue_raise(int number);

@@ -1,6 +1,7 @@
 #include "stub.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -127,6 +128,7 @@ enum {
     ERESTARTNOINTR = 513,
     ERESTARTNOHAND = 514,
     ERESTART_RESTARTBLOCK = 516,
+    SYSCALL_INSTRUCTION = 0x050f,
     SYSCALL_INSTRUCTION_SIZE = 2,
 };
 
@@ -320,4 +322,62 @@ void regs_undo_interrupt(struct user_regs_struct *regs)
     }
     if (endless)
         regs->rax = (uint64_t)-ERESTARTNOHAND;
+}
+
+/* The kernel's word for an interrupted call, 0 where it is none that waits for long, or one of its own kind. */
+static long interrupted(const struct user_regs_struct *regs)
+{
+    switch (regs->rax) {
+    case SYS_pause:
+    case SYS_rt_sigsuspend:
+    case SYS_select:
+    case SYS_pselect6:
+    case SYS_ppoll:
+    case SYS_clock_nanosleep:
+        return ERESTARTNOHAND;
+    case SYS_read:
+    case SYS_readv:
+    case SYS_write:
+    case SYS_writev:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_recvmmsg:
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_sendmmsg:
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_connect:
+    case SYS_wait4:
+    case SYS_waitid:
+    case SYS_open:
+    case SYS_openat:
+    case SYS_flock:
+    case SYS_fcntl:
+        return ERESTARTSYS;
+    case SYS_futex:
+        switch (regs->rsi & FUTEX_CMD_MASK) {
+        case FUTEX_WAIT:
+        case FUTEX_WAIT_BITSET:
+            return ERESTARTSYS;
+        default:
+            return 0;
+        }
+    default:
+        return 0;
+    }
+}
+
+bool regs_undo_repetition(struct user_regs_struct *regs, uint64_t code)
+{
+    long result = interrupted(regs);
+
+    if ((code & 0xffff) != SYSCALL_INSTRUCTION || result == 0)
+        return false;
+    if (regs->orig_rax != regs->rax && (long)regs->orig_rax != -1)
+        return false;
+    regs->orig_rax = regs->rax;
+    regs->rax = (uint64_t)-result;
+    regs->rip += SYSCALL_INSTRUCTION_SIZE;
+    return true;
 }

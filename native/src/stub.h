@@ -94,4 +94,12 @@ must_use bool regs_are_64_bit(const struct user_regs_struct *regs);
  */
 void regs_undo_interrupt(struct user_regs_struct *regs);
 
+/*
+ * Of a thread that is to repeat a system call which was interrupted: says instead what the kernel had said,
+ * restart unless a handler runs, and steps over the call. `code`: what is at its instruction pointer. False:
+ * it is no such thread. A thread that was about to make the call for the first time cannot be told from one
+ * that is to repeat it; to it the same happens as if a signal had come just after the call.
+ */
+must_use bool regs_undo_repetition(struct user_regs_struct *regs, uint64_t code);
+
 #endif

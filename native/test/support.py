@@ -13,6 +13,8 @@ import unittest
 
 SHIM = os.path.abspath(os.environ.get("EXILE_SHIM", "build/exile-shim"))
 CRIU = next((c for c in ("/opt/exile/criu/bin/criu", shutil.which("criu")) if c and os.access(c, os.X_OK)), None)
+# Seconds that one test may take.
+LIMIT = int(os.environ.get("EXILE_TEST_LIMIT", "60"))
 
 # Counts into a shared page once a millisecond, until the end of the world or of a minute.
 COUNTER = """
@@ -88,9 +90,20 @@ class Counter:
 
 
 class Case(unittest.TestCase):
+    """A test that cannot hang: whatever it waits for, and whatever its clean-up waits for, ends with an error."""
+
     def setUp(self):
+        signal.signal(signal.SIGALRM, self.give_up)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+        signal.alarm(LIMIT)
+        self.addCleanup(signal.alarm, 0)
         self.folder = tempfile.mkdtemp(prefix="exile-shim-test-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    @staticmethod
+    def give_up(*_):
+        signal.alarm(5)
+        raise TimeoutError(f"not done within {LIMIT} s")
 
 
 class FakeAgent:

@@ -11,7 +11,7 @@ import time
 from deputies import DeputyCase, Victim, fields, sigqueue, state, status, tgkill, threads
 from support import SHIM, kill, needs_root, until
 
-TRIES = int(os.environ.get("EXILE_TEST_KILLS", "100"))
+TRIES = int(os.environ.get("EXILE_TEST_KILLS", "50"))
 
 
 @needs_root
@@ -313,7 +313,7 @@ class LifeTest(DeputyCase):
 
     def test_stop_and_continue(self):
         agent = self.agent()
-        victim = self.victim()
+        victim = self.victim(process_group=0)
         self.deputy(victim)
         for number in (signal.SIGTSTP, signal.SIGSTOP, signal.SIGTTIN):
             agent.tell(victim.pid, f"stop {int(number)}")
@@ -325,9 +325,21 @@ class LifeTest(DeputyCase):
         subprocess.run(["kill", "-CONT", str(victim.pid)], check=True)
         self.assertTrue(until(lambda: agent.numbers() == [signal.SIGCONT]))
 
+    def test_where_no_shell_could_stop_it_it_stops_all_the_same(self):
+        """In an orphaned process group the kernel ignores the keyboard's stop signals."""
+        agent = self.agent()
+        victim = self.victim(start_new_session=True)
+        self.deputy(victim)
+        for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+            agent.tell(victim.pid, f"stop {int(number)}")
+            self.assertEqual((victim.pid, 0x137f), os.waitpid(victim.pid, os.WUNTRACED))
+            subprocess.run(["kill", "-CONT", str(victim.pid)], check=True)
+            self.assertEqual((victim.pid, 0xffff), os.waitpid(victim.pid, os.WCONTINUED))
+        self.assertTrue(until(lambda: agent.numbers() == [signal.SIGCONT] * 3), agent.numbers())
+
     def test_a_stop_signal_that_nobody_can_catch_is_noticed(self):
         agent = self.agent()
-        victim = self.victim()
+        victim = self.victim(process_group=0)
         self.deputy(victim)
         watch = self.watch(victim.pid)
         kill(victim.pid, signal.SIGSTOP)

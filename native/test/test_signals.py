@@ -10,7 +10,7 @@ import time
 from deputies import DeputyCase, built, fields, info, sigqueue, state, status, tgkill, threads
 from support import SHIM, kill, needs_root, until
 
-KILLS = int(os.environ.get("EXILE_TEST_KILLS", "100"))
+KILLS = int(os.environ.get("EXILE_TEST_KILLS", "50"))
 
 
 class Post:

@@ -98,7 +98,7 @@ public final class Facts {
   /** At home: signals that were sent since, and delivered, by number; replaced. */
   public volatile Map<Integer, Long> signalsForwarded = Map.of();
 
-  /** At the destination: the processes that came, as the cell numbers them. */
+  /** The processes that were frozen to travel, as home and the cell number them. */
   List<Integer> members = List.of();
 
   /** At the destination: what the root is stopped by, 0 while it runs. */

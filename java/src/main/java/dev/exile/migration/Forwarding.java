@@ -39,11 +39,11 @@ final class Forwarding {
         new Deputies(
             new Deputizing(
                 facts.id,
+                facts.members,
                 Path.of(facts.cgroup),
                 FrozenTree.origins(facts),
                 facts.queuedSignals,
                 "exile: " + facts.command + " @" + facts.to),
-            facts.pid,
             site.shim(),
             site.deputies(),
             site.run().resolve(facts.id + ".deputies"),

@@ -4,6 +4,7 @@ import dev.exile.process.Cgroup;
 import dev.exile.process.ProcessInfo;
 import dev.exile.process.ProcessTree;
 import dev.exile.shim.FreezeGuard;
+import dev.exile.shim.Shim;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -21,6 +22,7 @@ final class FrozenTree {
   private static final Logger LOG = LoggerFactory.getLogger(FrozenTree.class);
   private static final int SCANS = 20;
 
+  private final Shim shim;
   private final Facts facts;
   private final Cgroup cgroup;
   private final int root;
@@ -28,7 +30,8 @@ final class FrozenTree {
   private final FreezeGuard guard;
   private boolean ours = true;
 
-  private FrozenTree(Facts facts, int root, boolean shellJob, FreezeGuard guard) {
+  private FrozenTree(Shim shim, Facts facts, int root, boolean shellJob, FreezeGuard guard) {
+    this.shim = shim;
     this.facts = facts;
     this.cgroup = new Cgroup(Path.of(facts.cgroup));
     this.root = root;
@@ -53,7 +56,7 @@ final class FrozenTree {
                 cgroup.directory(),
                 shellJob);
     FreezeGuard guard = FreezeGuard.start(site.shim(), cgroup.directory(), origins(facts), dump);
-    return new FrozenTree(facts, tree.root().pid(), shellJob, guard);
+    return new FrozenTree(site.shim(), facts, tree.root().pid(), shellJob, guard);
   }
 
   /** A child forked while we move its parent may be left outside: look again until none is. */
@@ -150,20 +153,26 @@ final class FrozenTree {
       guard.thaw();
     } catch (IOException e) {
       LOG.warn("the guard could not thaw, the agent does it itself: {}", e.getMessage());
-      release(facts);
+      release(shim, facts);
     }
   }
 
   // ---- Without a guard: after the agent was started again, or before there was one. ----
 
   /** Thaws what the journal tells of, moves it back and removes the cgroup. */
-  static void release(Facts facts) throws IOException {
+  static void release(Shim shim, Facts facts) throws IOException {
     if (facts.cgroup.isEmpty()) {
       return;
     }
     Cgroup cgroup = new Cgroup(Path.of(facts.cgroup));
     if (!cgroup.exists()) {
       return;
+    }
+    try {
+      shim.settle(cgroup.directory());
+    } catch (IOException e) {
+      // It runs all the same; a handler that has waited may find a wait that goes on.
+      LOG.warn("{}: {}", facts.id, e.getMessage());
     }
     cgroup.freeze(false);
     Map<Integer, Path> origins = origins(facts);

@@ -43,7 +43,6 @@ public final class HomeMigration {
   private volatile FrozenTree frozen;
   private volatile HomeSockets sockets;
   private volatile Forwarding forwarding;
-  private List<Integer> frozenPids;
   private long frozenAtNanos;
   private volatile String cancelReason;
 
@@ -163,8 +162,8 @@ public final class HomeMigration {
     enter(HomeState.FREEZING, "ready");
     frozenAtNanos = System.nanoTime();
     frozen.freeze();
-    frozenPids = frozen.pids();
-    sockets.take(frozenPids);
+    facts.members = frozen.pids();
+    sockets.take(facts.members);
     facts.established = sockets.taken().connections().size();
     facts.listening = sockets.taken().listeners().size();
   }
@@ -205,7 +204,7 @@ public final class HomeMigration {
         RestoreRequest.newBuilder()
             .setId(facts.id)
             .setRootPid(facts.pid)
-            .addAllPids(frozenPids)
+            .addAllPids(facts.members)
             .setShellJob(frozen.shellJob());
     sockets.describe(request);
     RestoreReply reply = peer.restore(request.build());
@@ -219,7 +218,7 @@ public final class HomeMigration {
 
   private void commit() throws IOException {
     sockets.checkCarriers();
-    if (!frozen.pids().equals(frozenPids)) {
+    if (!frozen.pids().equals(facts.members)) {
       throw new IOException("a process of the tree was killed while it travelled");
     }
     frozen.hold();
@@ -362,7 +361,7 @@ public final class HomeMigration {
       if (frozen != null) {
         frozen.thaw();
       } else {
-        FrozenTree.release(facts);
+        FrozenTree.release(site.shim(), facts);
       }
     } catch (IOException e) {
       LOG.error("{}: cannot give process {} back its freedom", facts.id, facts.pid, e);

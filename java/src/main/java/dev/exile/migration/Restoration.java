@@ -181,6 +181,7 @@ final class Restoration {
     hookAnswer.complete("resume");
     await(letGo, "CRIU's last step");
     awaitFrozen();
+    site.shim().settle(Path.of(facts.cgroup));
     checkWhole();
   }
 

@@ -116,10 +116,11 @@ public final class Admission {
       return;
     }
     if (need.getSha256().isEmpty()) {
-      if (Files.size(path) != need.getSize() && need.getSize() >= 0) {
+      long size = Files.size(path);
+      boolean same = need.getGrowing() ? size >= need.getSize() : size == need.getSize();
+      if (!same && need.getSize() >= 0) {
         refuse(
-            "%s has %d bytes on %s, %d at home"
-                .formatted(what, Files.size(path), host, need.getSize()),
+            "%s has %d bytes on %s, %d at home".formatted(what, size, host, need.getSize()),
             "both hosts need the same file; share the file system or copy it");
       }
       return;

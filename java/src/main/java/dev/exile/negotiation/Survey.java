@@ -28,6 +28,10 @@ public final class Survey {
   private static final Set<String> CANNOT_TRAVEL =
       Set.of("anon_inode:[io_uring]", "anon_inode:[perf_event]", "anon_inode:bpf-prog");
 
+  private static final int O_RDONLY = 0;
+  private static final int O_WRONLY = 1;
+  private static final int O_ACCMODE = 3;
+
   private final ProcessTree tree;
   private final FileDigest digests;
   private final List<Refusal> refusals = new ArrayList<>();
@@ -200,7 +204,16 @@ public final class Survey {
       pipes.add(process.pid(), fd, target, where);
     } else if (target.startsWith("/") && !target.startsWith("/dev/")) {
       needFile(target, false, false);
+      if (access(process.pid(), fd) != O_RDONLY) {
+        files.computeIfPresent(target, (path, need) -> need.toBuilder().setGrowing(true).build());
+      }
     }
+  }
+
+  /** How a descriptor was opened: O_RDONLY, O_WRONLY or O_RDWR. */
+  private static int access(int pid, int fd) {
+    String info = Proc.read(pid, "fdinfo/" + fd).orElse("flags:\t0");
+    return Integer.parseInt(info.replaceAll("(?s).*flags:\\s*(\\d+).*", "$1"), 8) & O_ACCMODE;
   }
 
   /** Which ends of which pipes the tree holds. */
@@ -211,12 +224,11 @@ public final class Survey {
 
     void add(int pid, int fd, String pipe, String where) {
       holders.putIfAbsent(pipe, where + " is the " + pipe);
-      String info = Proc.read(pid, "fdinfo/" + fd).orElse("flags:\t0");
-      int access = Integer.parseInt(info.replaceAll("(?s).*flags:\\s*(\\d+).*", "$1"), 8) & 3;
-      if (access != 1) {
+      int access = access(pid, fd);
+      if (access != O_WRONLY) {
         readable.add(pipe);
       }
-      if (access != 0) {
+      if (access != O_RDONLY) {
         writable.add(pipe);
       }
     }

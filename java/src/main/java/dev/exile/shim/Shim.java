@@ -50,4 +50,18 @@ public record Shim(Path program, Path hook) {
     command.addAll(arguments);
     return command;
   }
+
+  /**
+   * Gives the threads of a frozen tree back what the kernel had for those waits that CRIU has
+   * turned into repetitions: a handler that is pending then interrupts them. See
+   * native/src/settle.h.
+   */
+  public void settle(Path cgroup) throws IOException {
+    try (LineJob job = LineJob.start(this, "settle", List.of("--cgroup", cgroup.toString()))) {
+      String answer = job.hear();
+      if (!"settled".equals(answer)) {
+        throw new ShimException(answer == null ? "settle has died" : answer);
+      }
+    }
+  }
 }

@@ -57,20 +57,18 @@ public final class Deputies implements AutoCloseable {
   /**
    * The deputies of a migration, none of which is looked at before {@link #start}.
    *
-   * @param root the tree's root: the one whose parent stays at home
    * @param transcript a file for what the shim says, kept until {@link #forget}
    * @param onDelivered told what has been delivered
    */
   public Deputies(
       Deputizing deputizing,
-      int root,
       Shim shim,
       DeputyServer server,
       Path transcript,
       Delivery delivery,
       Consumer<List<SentSignal>> onDelivered) {
     this.deputizing = deputizing;
-    this.root = root;
+    this.root = deputizing.pids().get(0);
     this.shim = shim;
     this.server = server;
     this.transcript = transcript;
@@ -98,12 +96,13 @@ public final class Deputies implements AutoCloseable {
 
   private synchronized void begin() throws IOException {
     Transcript said = Transcript.read(transcript);
-    for (int pid : said.held().keySet()) {
-      if (!said.frozen().contains(pid)) {
+    for (int pid : deputizing.pids()) {
+      if (!said.held().containsKey(pid)) {
+        killed(pid); // before it could become one
+      } else if (!said.frozen().contains(pid)) {
         deputy(pid);
       }
     }
-    said.gone().forEach((pid, status) -> killed(pid));
     watch = new DeputyWatch(shim, deputizing.id(), List.copyOf(deputies.keySet()), this);
   }
 

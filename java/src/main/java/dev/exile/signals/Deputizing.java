@@ -15,13 +15,19 @@ import java.util.stream.Collectors;
  * What it takes to turn frozen bodies into deputies.
  *
  * @param id the migration's
+ * @param pids the processes that were frozen, the root first: the one whose parent stays at home
  * @param cgroup that the bodies stand frozen in; may be gone, when all is done
  * @param origins the cgroup that each goes back to, by PID
  * @param queued signals that travelled in the images
  * @param title what {@code ps} shows
  */
 public record Deputizing(
-    String id, Path cgroup, Map<Integer, Path> origins, List<QueuedSignals> queued, String title) {
+    String id,
+    List<Integer> pids,
+    Path cgroup,
+    Map<Integer, Path> origins,
+    List<QueuedSignals> queued,
+    String title) {
   private static final int LIMIT_SECONDS = 60;
 
   /** One that was killed (an exit value of 128 + signal) is started again so many times. */

@@ -15,21 +15,16 @@ import java.util.Set;
  * What the job {@code deputize} has said, in all its runs: it writes to a file, so that not a line
  * is lost when the agent dies meanwhile. See native/src/deputize.c for the lines.
  *
- * @param held per process, in order, the signals of threads that are no more; numbered from 1
+ * @param held per process that was there to become a deputy, in order, the signals of threads that
+ *     are no more; numbered from 1
  * @param frozen bodies that could not become deputies
- * @param gone the wait status of bodies that ended before they became deputies, -1 where unknown
  * @param error what went wrong last; null where the last run did all of its work
  */
-record Transcript(
-    Map<Integer, List<SentSignal>> held,
-    Set<Integer> frozen,
-    Map<Integer, Integer> gone,
-    String error) {
+record Transcript(Map<Integer, List<SentSignal>> held, Set<Integer> frozen, String error) {
 
   /** Reads it; where there is none, nothing has been said. */
   static Transcript read(Path file) throws IOException {
     Map<Integer, List<SentSignal>> held = new LinkedHashMap<>();
-    Map<Integer, Integer> gone = new LinkedHashMap<>();
     Set<Integer> frozen = new HashSet<>();
     String error = "it has not ended";
     for (String line : lines(file)) {
@@ -46,7 +41,10 @@ record Transcript(
           int tid = Integer.parseInt(words[2]);
           signals.add(SentSignal.parse(pid, signals.size() + 1L, tid, words[3], true));
         }
-        case "gone" -> gone.put(Integer.valueOf(words[1]), Integer.valueOf(words[2]));
+        case "gone" -> {
+          held.remove(Integer.valueOf(words[1]));
+          frozen.remove(Integer.valueOf(words[1]));
+        }
         case "error" -> error = line;
         case "done" -> {
           error = null;
@@ -55,8 +53,7 @@ record Transcript(
         default -> throw new IOException("deputize says '" + line + "'");
       }
     }
-    gone.keySet().forEach(held::remove);
-    return new Transcript(held, frozen, gone, error);
+    return new Transcript(held, frozen, error);
   }
 
   private static List<String> lines(Path file) throws IOException {

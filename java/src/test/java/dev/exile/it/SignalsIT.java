@@ -1,0 +1,61 @@
+package dev.exile.it;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+
+/** No signal for which kill returned 0 is lost or doubled; order and siginfo are kept. */
+@Hosts({"a", "b"})
+class SignalsIT {
+  private static final int COUNT = Integer.getInteger("exile.it.signals", 10_000);
+  private static final int MOVES = Integer.getInteger("exile.it.moves", 25);
+
+  @Test
+  void signalsOfEveryKindArriveJustAsTheyWereSent(Testbed bed) throws InterruptedException {
+    SignalLog log = SignalLog.start(bed, "a", "storm");
+    SignalLog.Storm storm = log.storm(COUNT, 8, 1);
+    TimeUnit.MILLISECONDS.sleep(300);
+
+    JsonNode moved = Exile.move(bed, log.process(), "b");
+
+    Map<String, List<String>> sent = storm.assertArrived();
+    int count = sent.values().stream().mapToInt(List::size).sum();
+    assertEquals(COUNT, count);
+    JsonNode shown =
+        Exile.run(bed, "a", "show", moved.path("id").asText(), "-o", "json").json().path("signals");
+    long held = 0;
+    long forwarded = 0;
+    for (JsonNode number : shown) {
+      held += number.path("held").asLong();
+      forwarded += number.path("forwarded").asLong();
+    }
+    System.out.printf("%d signals sent, %d held, %d forwarded%n", count, held, forwarded);
+    assertTrue(held > 0, shown::toString);
+    assertTrue(forwarded > held, shown::toString);
+    assertTrue(held + forwarded <= count, shown::toString);
+  }
+
+  @Test
+  void aSignalAtAnyMomentOfAMoveArrivesOnce(Testbed bed) {
+    for (int move = 0; move < MOVES; move++) {
+      SignalLog log = SignalLog.start(bed, "a", "move" + move);
+      SignalLog.Storm storm = log.storm(8, 1.2, move);
+
+      Exile.move(bed, log.process(), "b");
+
+      storm.assertArrived();
+      log.process().kill();
+      int last = move;
+      Await.until(
+          Duration.ofSeconds(10),
+          () -> "the end of move " + last,
+          () -> log.process().copies("a").isEmpty() && log.process().copies("b").isEmpty());
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/*
+ * Job `settle`: settle_cgroup() for those who are not the guard.
+ *
+ *   exile-shim settle --cgroup DIR       settled | error TEXT
+ */
+#include "settle.h"
+#include "cgroup.h"
+#include "lines.h"
+#include "proc.h"
+#include "stub.h"
+#include "sys.h"
+#include "trace.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <unistd.h>
+
+/* A word of code where a thread stands. */
+static int peek(pid_t tid, uint64_t address, uint64_t *word)
+{
+    long value;
+
+    errno = 0;
+    value = ptrace(PTRACE_PEEKTEXT, tid, (void *)address, NULL);
+    if (errno)
+        return -errno;
+    *word = (uint64_t)value;
+    return 0;
+}
+
+/* In its ptrace stop. */
+static int settle_standing(pid_t tid)
+{
+    struct user_regs_struct regs;
+    uint64_t code = 0;
+    int error = trace_get_regs(tid, &regs);
+
+    if (error < 0)
+        return error;
+    /* Nothing there to be read: nothing to repeat either. */
+    if (!regs_are_64_bit(&regs) || peek(tid, regs.rip, &code) < 0)
+        return 0;
+    return regs_undo_repetition(&regs, code) ? trace_set_regs(tid, &regs) : 0;
+}
+
+static int settle_thread(pid_t tid)
+{
+    int error = trace_stand(tid, 0);
+    int let_go;
+
+    if (error == 0)
+        error = settle_standing(tid);
+    let_go = trace_detach(tid, 0);
+    if (error == 0)
+        error = let_go;
+    return error == -ESRCH ? 0 : error;
+}
+
+static int settle_process(pid_t pid)
+{
+    struct pids threads = {0};
+    int error = proc_threads(pid, &threads);
+
+    for (size_t i = 0; error == 0 && i < threads.count; i++) {
+        struct proc_status status;
+
+        if (proc_status(pid, threads.list[i], &status) < 0 || status.state == 'Z' || status.state == 'X')
+            continue;
+        error = settle_thread(threads.list[i]);
+    }
+    pids_free(&threads);
+    return error == -ENOENT || error == -ESRCH ? 0 : error;
+}
+
+int settle_cgroup(int cgroup)
+{
+    char list[65536 / 8];
+    char *rest = NULL;
+    ssize_t n = sys_read_at(cgroup, "cgroup.procs", list, sizeof(list));
+
+    if (n < 0)
+        return (int)n;
+    if (n == sizeof(list) - 1)
+        return -E2BIG;
+    for (char *pid = strtok_r(list, "\n", &rest); pid; pid = strtok_r(NULL, "\n", &rest)) {
+        int error = settle_process((pid_t)strtol(pid, NULL, 10));
+
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+int job_settle(int argc, char **argv)
+{
+    int cgroup;
+    int error;
+
+    if (argc != 3 || strcmp(argv[1], "--cgroup") != 0)
+        return usage_error("usage: exile-shim settle --cgroup DIR");
+    cgroup = cgroup_open(argv[2]);
+    error = cgroup < 0 ? cgroup : settle_cgroup(cgroup);
+    if (cgroup >= 0)
+        close(cgroup);
+    if (error < 0) {
+        line_say(1, "error cannot settle %s: %s", argv[2], strerror(-error));
+        return EXIT_FAILED;
+    }
+    line_say(1, "settled");
+    return EXIT_OK;
+}
