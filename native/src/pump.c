@@ -5,14 +5,16 @@
  *   exile-shim pump --socket PATH      prints "pump PID", the process that stays and listens at PATH
  *
  * Lines on the socket, one answer each, or "error TEXT":
- *   take NAME up|down PID FD     joins a descriptor of another process to a wire (home).   took NAME FAR
+ *   take NAME up|down PID FD     joins a descriptor of another process to a wire (home).   took NAME FAR SIZE
  *   make NAME up|down SIZE       joins a new pipe to a wire (destination).                 made NAME FAR END
  *   start                        FAR and END have been taken, with pidfd_getfd(2), from our descriptors of
  *                                these numbers; ours are closed. Bytes move from now on.   started
- *   status                       NAME BYTES PENDING open|over, a line each, and            end
+ *   status                       NAME up|down BYTES PENDING open|over, a line each, and    end
  *   quit                         drops all, as it is.                                      bye
  *
- * Until `start` nothing is read or written: `quit` leaves no trace. See stream.h for up and down.
+ *   pid                          our process, as we count                                  pid PID
+ *
+ * SIZE is that of the pipe, 0 where it is none. Until `start` nothing is read or written: `quit` leaves no trace. See stream.h for up and down.
  */
 #include "lines.h"
 #include "server.h"
@@ -41,6 +43,7 @@ struct pump {
     struct stream streams[MAX_STREAMS];
     size_t count;
     bool started;
+    const char *path;
 };
 
 static struct stream *find(struct pump *pump, const char *name)
@@ -88,7 +91,7 @@ static void obey_take(struct pump *pump, int fd, char **words)
         return;
     }
     pump->count++;
-    line_say(fd, "took %s %d", stream->name, stream->far);
+    line_say(fd, "took %s %d %d", stream->name, stream->far, stream_size(stream));
 }
 
 static void obey_make(struct pump *pump, int fd, char **words)
@@ -126,7 +129,7 @@ static void obey_status(struct pump *pump, int fd)
     for (size_t i = 0; i < pump->count; i++) {
         const struct stream *stream = &pump->streams[i];
 
-        line_say(fd, "%s %llu %d %s", stream->name, (unsigned long long)stream->bytes, stream_pending(stream),
+        line_say(fd, "%s %s %llu %d %s", stream->name, stream->up ? "up" : "down", (unsigned long long)stream->bytes, stream_pending(stream),
                  stream->wire < 0 ? "over" : "open");
     }
     line_say(fd, "end");
@@ -150,7 +153,10 @@ static void obey(void *context, int fd, char *line)
         obey_start(pump, fd);
     else if (count == 1 && strcmp(words[0], "status") == 0)
         obey_status(pump, fd);
+    else if (count == 1 && strcmp(words[0], "pid") == 0)
+        line_say(fd, "pid %d", getpid());
     else if (count == 1 && strcmp(words[0], "quit") == 0) {
+        unlink(pump->path);
         line_say(fd, "bye");
         exit(EXIT_OK);
     } else
@@ -194,7 +200,10 @@ static const char *parse(int argc, char **argv)
 static int stay(const char *path, int report)
 {
     static struct pump pump;
-    int error = server_open(&pump.server, path);
+    int error;
+
+    pump.path = path;
+    error = server_open(&pump.server, path);
 
     if (error < 0) {
         line_say(report, "error cannot listen at %s: %s", path, strerror(-error));

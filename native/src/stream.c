@@ -76,6 +76,13 @@ void stream_given(struct stream *stream)
     drop(&stream->end);
 }
 
+int stream_size(const struct stream *stream)
+{
+    int size = fcntl(stream->real, F_GETPIPE_SZ);
+
+    return size < 0 ? 0 : size;
+}
+
 int stream_pending(const struct stream *stream)
 {
     int source = stream->up ? stream->real : stream->wire;

@@ -53,6 +53,9 @@ void stream_poll(const struct stream *stream, struct pollfd polls[STREAM_POLLS])
 /* Moves what can be moved without waiting. */
 void stream_step(struct stream *stream, const struct pollfd polls[STREAM_POLLS]);
 
+/* Of the pipe, in bytes; 0 where it is none. */
+int stream_size(const struct stream *stream);
+
 /* Bytes that wait on our side of the stream. */
 int stream_pending(const struct stream *stream);
 

@@ -42,7 +42,7 @@ class Pump:
 
     def take(self, name, direction, fd, pid=None):
         """Our own descriptor, as if we were the process; returns the wire's far end."""
-        word, same, far = self.ask(f"take {name} {direction} {pid or os.getpid()} {fd}").split()
+        word, same, far, self.size = self.ask(f"take {name} {direction} {pid or os.getpid()} {fd}").split()
         assert (word, same) == ("took", name)
         return take(self.pid, int(far))
 
@@ -59,7 +59,7 @@ class Pump:
         found = {}
         line = self.ask("status")
         while line != "end":
-            name, count, pending, state = line.split()
+            name, _, count, pending, state = line.split()
             found[name] = (int(count), int(pending), state == "over")
             line = self.file.readline().strip()
         return found

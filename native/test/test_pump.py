@@ -163,7 +163,9 @@ class PipeTest(PumpCase):
         _, process, _ = self.writing()
         os.write(producer, b"mine\n")
         self.assertEqual((0, 5, False), self.home.status()["in"])
+        self.assertEqual(f"pid {self.home.pid}", self.home.ask("pid"))
         self.assertEqual("bye", self.home.ask("quit"))
+        self.assertFalse(os.path.exists(self.home.path))
         self.assertTrue(until(lambda: not alive(self.home.pid)))
         self.assertTrue(until(lambda: broken(producer)))
 
@@ -265,6 +267,8 @@ class PipeTest(PumpCase):
         for size in (4096, 65536, 1 << 20):
             _, end = self.there.make(f"s{size}", "up", size)
             self.assertEqual(size, fcntl.fcntl(end, fcntl.F_GETPIPE_SZ))
+            self.home.take(f"s{size}", "down", end)
+            self.assertEqual(str(size), self.home.size)
             os.close(end)
 
 

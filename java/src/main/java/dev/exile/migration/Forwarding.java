@@ -7,9 +7,11 @@ import dev.exile.shim.ShimException;
 import dev.exile.signals.Deputies;
 import dev.exile.signals.Deputizing;
 import dev.exile.signals.SentSignal;
+import dev.exile.streams.HomeStreams;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -24,17 +26,21 @@ import org.slf4j.LoggerFactory;
 final class Forwarding {
   private static final Logger LOG = LoggerFactory.getLogger(Forwarding.class);
 
+  private static final Duration OUTPUT_PATIENCE = Duration.ofSeconds(1);
+
   private final Site site;
   private final Facts facts;
   private final PeerLink peer;
   private final HomeSockets sockets;
+  private final HomeStreams streams;
   private final Deputies deputies;
 
-  Forwarding(Site site, Facts facts, PeerLink peer, HomeSockets sockets) {
+  Forwarding(Site site, Facts facts, PeerLink peer, HomeSockets sockets, HomeStreams streams) {
     this.site = site;
     this.facts = facts;
     this.peer = peer;
     this.sockets = sockets;
+    this.streams = streams;
     deputies =
         new Deputies(
             new Deputizing(
@@ -59,6 +65,7 @@ final class Forwarding {
   void start(FrozenTree frozen) {
     try {
       sockets.start();
+      streams.start();
       if (frozen != null) {
         frozen.leave();
       }
@@ -106,9 +113,23 @@ final class Forwarding {
   void observe(Observation seen) {
     deputies.ended(seen.getEndedPidsList());
     if (seen.getRootEnded()) {
+      awaitOutput(seen.getWrittenMap());
       deputies.rootEnded(seen.getRootStatus());
     } else {
       deputies.rootStopped(seen.getStopSignal());
+    }
+  }
+
+  /** Who waits for the process may look at what it has written as soon as it has ended. */
+  private void awaitOutput(Map<String, Long> written) {
+    try {
+      if (!streams.awaitDelivered(written, OUTPUT_PATIENCE)) {
+        LOG.info("{}: it has ended before all that it has written was taken", facts.id);
+      }
+    } catch (IOException e) {
+      LOG.warn("{}: some of what it has written may come later: {}", facts.id, e.getMessage());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
@@ -124,6 +145,7 @@ final class Forwarding {
       throw new IOException("its deputies are about to end; tell again");
     }
     sockets.end();
+    streams.drop();
     deputies.forget();
   }
 }

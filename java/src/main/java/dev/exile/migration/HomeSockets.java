@@ -11,6 +11,7 @@ import dev.exile.sockets.Carrier;
 import dev.exile.sockets.HomeRelay;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
+import dev.exile.streams.HomeStreams;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -113,8 +114,11 @@ final class HomeSockets {
     }
   }
 
-  /** Hands the duplicates to the relay, which does not touch them before {@link #start}. */
-  void adopt() {
+  /**
+   * Hands the duplicates, and the streams' wires, to the relay, which does not touch them before
+   * {@link #start}.
+   */
+  void adopt(HomeStreams streams) throws IOException {
     HomeRelay adopting = new HomeRelay(relayed, facts.id);
     for (TakenSocket socket : taken.all()) {
       if (socket.listening()) {
@@ -125,6 +129,7 @@ final class HomeSockets {
     }
     taken.handOver();
     relay = adopting;
+    streams.adopt(adopting);
   }
 
   /** The process runs at the destination: reading and accepting may begin. */

@@ -5,6 +5,7 @@ import dev.exile.negotiation.Host;
 import dev.exile.negotiation.Refusal;
 import dev.exile.negotiation.Survey;
 import dev.exile.process.ProcessTree;
+import dev.exile.rpc.peer.Answer;
 import dev.exile.rpc.peer.Offer;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -15,14 +16,21 @@ final class Negotiation {
   private Negotiation() {}
 
   /**
-   * Every reason why the tree cannot move; where there is none and it is no dry run, the
-   * destination has reserved room for it.
+   * How it ended.
+   *
+   * @param refusals every reason why the tree cannot move; where there is none and it is no dry
+   *     run, the destination has reserved room for it
+   * @param streamed files that the destination lacks, and that home is to go on writing
    */
-  static List<Refusal> run(
+  record Outcome(List<Refusal> refusals, List<String> streamed) {}
+
+  /** Negotiates. */
+  static Outcome run(
       String id, ProcessTree tree, Algorithm algorithm, PeerLink peer, Site site, boolean dryRun)
       throws IOException {
     Survey.Findings findings = Survey.of(tree, site.criu(), site.digests());
     List<Refusal> refusals = new ArrayList<>(findings.refusals());
+    List<String> streamed = new ArrayList<>();
     long needed = findings.offer().getImageBytes();
     long room = Host.usableSpace(site.images());
     if (room < needed) {
@@ -40,9 +48,11 @@ final class Negotiation {
             .setDryRun(dryRun || !refusals.isEmpty())
             .build();
     try {
-      peer.negotiate(offer)
+      Answer answer = peer.negotiate(offer);
+      answer
           .getRefusalsList()
           .forEach(reason -> refusals.add(new Refusal(reason.getWhat(), reason.getRemedy())));
+      streamed.addAll(answer.getStreamedList());
     } catch (PeerLink.Lost e) {
       refusals.add(
           new Refusal(
@@ -51,6 +61,6 @@ final class Negotiation {
     } catch (PeerLink.Refused e) {
       refusals.add(new Refusal(e.getMessage(), "see the agent's log on " + peer.host()));
     }
-    return refusals;
+    return new Outcome(refusals, streamed);
   }
 }
