@@ -364,7 +364,12 @@ int init_run(const struct cell *cell, int report)
         line_say(report, "error cannot open /dev/null");
         return EXIT_FAILED;
     }
-    init.criu = criu_spawn(cell->criu, NULL);
+    /*
+     * With --shell-job CRIU takes the tree's root, unless that leads its group, into its own group. It is to
+     * stop there by the keyboard's signals where it does at home: for the kernel that is where its parent,
+     * which is us, is of the same session and of another group.
+     */
+    init.criu = criu_spawn(cell->criu, !cell->orphaned, NULL);
     if (init.criu < 0) {
         line_say(report, "error cannot fork: %s", strerror(-init.criu));
         return EXIT_FAILED;

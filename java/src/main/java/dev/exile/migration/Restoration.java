@@ -82,6 +82,7 @@ final class Restoration {
             site.cellSocket(),
             request.getRootPid(),
             firstPid,
+            request.getOrphaned(),
             command);
     cell = started.cell();
     life = started.life();

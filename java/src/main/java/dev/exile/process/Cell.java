@@ -41,6 +41,7 @@ public record Cell(int init, long startTicks) {
    * @param socket where hook and init report to the agent, see {@link CellServer}
    * @param root PID of the process to be restored
    * @param firstPid PIDs of CRIU and of the hook begin here, clear of those to be restored
+   * @param orphaned whether the root's process group is, see {@link ProcessTree#isOrphaned}
    */
   public static Started start(
       Shim shim,
@@ -49,6 +50,7 @@ public record Cell(int init, long startTicks) {
       Path socket,
       int root,
       int firstPid,
+      boolean orphaned,
       List<String> restore)
       throws IOException {
     List<String> arguments =
@@ -61,8 +63,11 @@ public record Cell(int init, long startTicks) {
                 "--root",
                 Integer.toString(root),
                 "--first-pid",
-                Integer.toString(firstPid),
-                "--"));
+                Integer.toString(firstPid)));
+    if (orphaned) {
+      arguments.add("--orphaned");
+    }
+    arguments.add("--");
     arguments.addAll(restore);
     // Not the child's own standard input: the JDK closes that pipe when the direct child exits, and
     // the starter exits at once. Opened for both directions, a FIFO blocks nobody.
