@@ -1,5 +1,14 @@
-/* Job `cell`: starts the destination's init in its own namespaces, tells its PID and leaves. */
+/*
+ * Job `cell`: starts the destination's init in its own namespaces, tells its PID and leaves.
+ *
+ *   exile-shim cell --id ID --socket PATH --first-pid PID [--root PID] [--env K=V] [--give PID:FD:NUMBER]
+ *                   -- CRIU...
+ *
+ * --give duplicates descriptor FD of process PID, for CRIU to have it as NUMBER and to --inherit-fd it. It is
+ * closed everywhere else.
+ */
 #include "cell.h"
+#include "criu.h"
 #include "lines.h"
 #include "sys.h"
 #include "talk.h"
@@ -10,6 +19,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -29,6 +39,46 @@ static int parse_pid(const char *text, pid_t *pid)
 static bool is_word(const char *text)
 {
     return *text && strlen(text) <= 128 && !strpbrk(text, " \t\r\n");
+}
+
+/* PID:FD:NUMBER, cut up in place. */
+static int give(char *text)
+{
+    char *rest = NULL;
+    char *words[3];
+    long numbers[3];
+    int fd;
+    int given;
+
+    for (int i = 0; i < 3; i++) {
+        words[i] = strtok_r(i == 0 ? text : NULL, ":", &rest);
+        if (!words[i] || sys_parse_number(words[i], 0, INT_MAX, &numbers[i]) < 0)
+            return -EINVAL;
+    }
+    if (numbers[2] < CRIU_FIRST_GIVEN)
+        return -EINVAL;
+    fd = sys_take_fd((pid_t)numbers[0], (int)numbers[1]);
+    if (fd < 0)
+        return fd;
+    given = dup3(fd, (int)numbers[2], 0);
+    close(fd);
+    return given < 0 ? -errno : 0;
+}
+
+static int take_give(char *text)
+{
+    char told[64];
+    int error;
+
+    snprintf(told, sizeof(told), "%s", text);
+    error = give(text);
+    if (error == -EINVAL)
+        return usage_error("cell: --give takes PID:FD:NUMBER, NUMBER %d or above", CRIU_FIRST_GIVEN);
+    if (error < 0) {
+        line_say(1, "error cannot give %s: %s", told, strerror(-error));
+        return EXIT_FAILED;
+    }
+    return 0;
 }
 
 static int take_option(struct cell *cell, int option, char *value)
@@ -52,6 +102,8 @@ static int take_option(struct cell *cell, int option, char *value)
     case 'e':
         /* Into our own environment: the init and CRIU, and CRIU's hook, inherit it. */
         return strchr(value, '=') && putenv(value) == 0 ? 0 : usage_error("cell: --env takes K=V");
+    case 'g':
+        return take_give(value);
     default:
         return usage_error("cell: unknown option");
     }
@@ -62,8 +114,8 @@ static int parse(int argc, char **argv, struct cell *cell)
     static const struct option options[] = {
         {"id", required_argument, NULL, 'i'},        {"socket", required_argument, NULL, 's'},
         {"first-pid", required_argument, NULL, 'f'}, {"root", required_argument, NULL, 'r'},
-        {"env", required_argument, NULL, 'e'},       {"orphaned", no_argument, NULL, 'o'},
-        {NULL, 0, NULL, 0},
+        {"env", required_argument, NULL, 'e'},       {"give", required_argument, NULL, 'g'},
+        {"orphaned", no_argument, NULL, 'o'},        {NULL, 0, NULL, 0},
     };
     int option;
 

@@ -36,7 +36,7 @@ static void exec_criu(char *const argv[], bool lead)
         if (sys_null(fd) < 0)
             return;
     }
-    if (sys_close_from(3) < 0)
+    if (sys_close_range(3, CRIU_FIRST_GIVEN - 1) < 0)
         return;
     signal(SIGXFSZ, SIG_IGN);
     sigemptyset(&none);

@@ -8,11 +8,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* Descriptors from this number up are meant for CRIU, by its --inherit-fd. */
+enum { CRIU_FIRST_GIVEN = 64 };
+
 /*
- * Forks and executes. The child has /dev/null for stdin, stdout and stderr, no other descriptor, no blocked
- * signal and our environment. `lead`: it leads a process group of its own. It stores its own pid in *told
- * (shared memory, may be NULL) before it executes.
- * A program that cannot be executed ends with 127, as in a shell.
+ * Forks and executes. The child has /dev/null for stdin, stdout and stderr, no other descriptor below
+ * CRIU_FIRST_GIVEN, no blocked signal and our environment. `lead`: it leads a process group of its own. It
+ * stores its own pid in *told (shared memory, may be NULL) before it executes. A program that cannot be
+ * executed ends with 127, as in a shell.
  */
 must_use pid_t criu_spawn(char *const argv[], bool lead, volatile pid_t *told);
 

@@ -374,6 +374,11 @@ int init_run(const struct cell *cell, int report)
         line_say(report, "error cannot fork: %s", strerror(-init.criu));
         return EXIT_FAILED;
     }
+    /* CRIU's alone now: an end of a pipe that we kept would hide the process's own end of it. */
+    if (sys_close_from(CRIU_FIRST_GIVEN) < 0) {
+        line_say(report, "error cannot close what CRIU was given");
+        return EXIT_FAILED;
+    }
     line_say(report, "ok");
     close(report);
     return live(&init);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JOBS "jobs: freeze, cell, hook, rehearse, deputize, watch, post, settle"
+#define JOBS "jobs: freeze, cell, hook, rehearse, deputize, watch, post, settle, pump"
 
 static const struct {
     const char *name;
@@ -15,7 +15,7 @@ static const struct {
 } jobs[] = {
     {"freeze", job_freeze},     {"cell", job_cell},         {"hook", job_hook},
     {"rehearse", job_rehearse}, {"deputize", job_deputize}, {"watch", job_watch},
-    {"post", job_post},         {"settle", job_settle},
+    {"post", job_post},         {"settle", job_settle},     {"pump", job_pump},
 };
 
 int main(int argc, char **argv)

@@ -17,6 +17,20 @@ int sys_pidfd_open(pid_t pid)
     return fd < 0 ? -errno : fd;
 }
 
+int sys_take_fd(pid_t pid, int fd)
+{
+    int pidfd = sys_pidfd_open(pid);
+    int taken;
+
+    if (pidfd < 0)
+        return pidfd;
+    taken = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+    if (taken < 0)
+        taken = -errno;
+    close(pidfd);
+    return taken;
+}
+
 int sys_pidfd_signal(int pidfd, int number)
 {
     return syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) < 0 ? -errno : 0;
@@ -35,11 +49,14 @@ pid_t sys_fork_into(unsigned long namespaces)
     return pid < 0 ? -errno : pid;
 }
 
+int sys_close_range(unsigned int first, unsigned int last)
+{
+    return syscall(SYS_close_range, first, last, 0) < 0 ? -errno : 0;
+}
+
 int sys_close_from(unsigned int first)
 {
-    if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
-        return 0;
-    return -errno;
+    return sys_close_range(first, UINT_MAX);
 }
 
 int sys_null(int fd)

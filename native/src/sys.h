@@ -12,11 +12,17 @@ must_use int sys_pidfd_open(pid_t pid);
 
 must_use int sys_pidfd_signal(int pidfd, int number);
 
+/* A duplicate, close-on-exec, of a descriptor of another process, which may be in any state. */
+must_use int sys_take_fd(pid_t pid, int fd);
+
 /* A fork into new namespaces (CLONE_NEW* flags). 0 in the child, the child's pid in the parent. */
 must_use pid_t sys_fork_into(unsigned long namespaces);
 
 /* Closes every descriptor from `first` up. */
 must_use int sys_close_from(unsigned int first);
+
+/* Closes the descriptors from `first` to `last`. */
+must_use int sys_close_range(unsigned int first, unsigned int last);
 
 /* Points the descriptor at /dev/null. */
 must_use int sys_null(int fd);

@@ -308,6 +308,32 @@ class CellTest(CellCase):
         self.cut()
         self.assert_gone()
 
+    def test_criu_alone_is_given_descriptors(self):
+        reader, writer = os.pipe()
+        out = os.path.join(self.folder, "out")
+        self.script(f"ls /proc/$$/fd > {out}.new; bash -c 'echo given >&64'; mv {out}.new {out}; exec sleep 60",
+                    extra=["--give", f"{os.getpid()}:{writer}:64"])
+        os.close(writer)
+        self.assertTrue(until(lambda: os.path.exists(out)))
+        self.assertEqual(b"given\n", os.read(reader, 100))
+        with open(out) as f:
+            self.assertEqual(["0", "1", "2", "64"], sorted(set(f.read().split()) - {"3", "10"}, key=int))
+        for pid in in_namespace_of(self.init):
+            if pid != self.init:
+                kill(pid)
+        self.assertEqual(b"", os.read(reader, 100))
+        os.close(reader)
+        self.cut()
+
+    def test_bad_gifts_are_told(self):
+        start = [SHIM, "cell", "--id", "m1", "--socket", self.socket, "--first-pid", "5000", "--give"]
+        for bad in ("1:2", "1:2:3", "x:1:64", "1:x:64"):
+            said = subprocess.run(start + [bad, "--", "true"], stdin=subprocess.DEVNULL, capture_output=True)
+            self.assertEqual(2, said.returncode, bad)
+        said = subprocess.run(start + [f"{os.getpid()}:9999:64", "--", "true"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
+        self.assertTrue(said.stdout.startswith("error cannot give"), said)
+
     def test_other_actions_pass_at_once(self):
         for action in ("pre-restore", "post-restore", "network-unlock", "unknown"):
             environment = dict(os.environ, CRTOOLS_SCRIPT_ACTION=action, EXILE_ID="m1", EXILE_CELL_SOCKET="/x")

@@ -3,6 +3,7 @@ package dev.exile.agent;
 import dev.exile.keys.PeerNames;
 import dev.exile.migration.Migrations;
 import dev.exile.migration.PeerLink;
+import dev.exile.negotiation.Admission;
 import dev.exile.negotiation.Refusal;
 import dev.exile.rpc.peer.Answer;
 import dev.exile.rpc.peer.EndedNotice;
@@ -115,14 +116,15 @@ final class PeerService extends PeerGrpc.PeerImplBase {
     answer(
         observer,
         caller -> {
-          List<Refusal> refusals = new ArrayList<>(migrations.refusals(offer));
+          Admission.Verdict verdict = migrations.judge(offer);
+          List<Refusal> refusals = new ArrayList<>(verdict.refusals());
           criu.refusal().ifPresent(refusals::add);
           if (refusals.isEmpty() && !offer.getDryRun()) {
             PeerLink home =
                 peers.apply(caller).orElseThrow(() -> new IOException("unknown host " + caller));
             migrations.accept(offer, home);
           }
-          Answer.Builder answer = Answer.newBuilder();
+          Answer.Builder answer = Answer.newBuilder().addAllStreamed(verdict.streamed());
           refusals.forEach(
               refusal ->
                   answer.addRefusals(

@@ -103,8 +103,8 @@ final class Rehearsal {
       listener.bind(new InetSocketAddress(loopback, 0));
       listener.listen(BACKLOG);
       InetSocketAddress entrance = listener.localAddress();
-      relay.listener(0, new InetSocketAddress(loopback, echo.getLocalPort()));
-      home.adoptListener(0, listener.intValue());
+      relay.listener("0", new InetSocketAddress(loopback, echo.getLocalPort()));
+      home.adoptListener("0", listener.intValue());
       home.start();
       for (int i = 0; i < CONNECTIONS; i++) {
         exchange(entrance);

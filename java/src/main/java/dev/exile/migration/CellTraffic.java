@@ -6,10 +6,13 @@ import dev.exile.rpc.peer.SignalBatch;
 import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.signals.Post;
 import dev.exile.signals.SentSignal;
+import dev.exile.streams.DestinationStreams;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import org.slf4j.Logger;
@@ -24,9 +27,12 @@ import org.slf4j.LoggerFactory;
 final class CellTraffic {
   private static final Logger LOG = LoggerFactory.getLogger(CellTraffic.class);
 
+  private static final Duration OUTPUT_PATIENCE = Duration.ofSeconds(1);
+
   private final Site site;
   private final Facts facts;
   private final PeerLink home;
+  private final DestinationStreams streams;
   private final Path record;
   private final Set<Integer> ended = new TreeSet<>();
   private final Object telling = new Object();
@@ -35,10 +41,14 @@ final class CellTraffic {
   /** What home knows; under {@link #telling}. */
   private Observation told;
 
-  CellTraffic(Site site, Facts facts, PeerLink home) {
+  /** Bytes per stream; under {@link #telling}. */
+  private Map<String, Long> written;
+
+  CellTraffic(Site site, Facts facts, PeerLink home, DestinationStreams streams) {
     this.site = site;
     this.facts = facts;
     this.home = home;
+    this.streams = streams;
     record = site.run().resolve(facts.id + ".delivered");
   }
 
@@ -94,8 +104,9 @@ final class CellTraffic {
     tellSoon();
   }
 
-  /** The root has ended, as the facts tell. */
+  /** The root has ended, as the facts tell. Home is told once its output is on its way. */
   void rootEnded() {
+    written();
     tellSoon();
   }
 
@@ -124,9 +135,29 @@ final class CellTraffic {
       now.addAllEndedPids(ended);
     }
     if (facts.rootEnded) {
-      return now.setRootEnded(true).setRootStatus(facts.waitStatus).build();
+      return now.setRootEnded(true)
+          .setRootStatus(facts.waitStatus)
+          .putAllWritten(written())
+          .build();
     }
     return now.setStopSignal(facts.stopSignal).build();
+  }
+
+  /** What the root has written by its end; whoever is first to ask waits for that. */
+  private Map<String, Long> written() {
+    synchronized (telling) {
+      if (written == null) {
+        written = Map.of();
+        try {
+          written = streams.written(OUTPUT_PATIENCE);
+        } catch (IOException e) {
+          LOG.warn("{}: how much it has written is not known: {}", facts.id, e.getMessage());
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt();
+        }
+      }
+      return written;
+    }
   }
 
   /** All have ended. */

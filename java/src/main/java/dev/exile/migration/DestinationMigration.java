@@ -8,6 +8,7 @@ import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.RelayStats;
+import dev.exile.streams.DestinationStreams;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -47,6 +48,7 @@ public final class DestinationMigration {
   private final Facts facts;
   private final Lifecycle<DestinationState> lifecycle;
   private final DestinationRelay relay;
+  private final DestinationStreams streams;
   private final Restoration restoration;
   private final CellTraffic traffic;
   private final long reservedBytes;
@@ -80,8 +82,9 @@ public final class DestinationMigration {
             DestinationState::next,
             site.journal(),
             site.faults());
-    restoration = new Restoration(site, facts, relay);
-    traffic = new CellTraffic(site, facts, home);
+    streams = new DestinationStreams(site.shim(), site.pump(facts.id));
+    restoration = new Restoration(site, facts, relay, streams);
+    traffic = new CellTraffic(site, facts, home, streams);
     Path images = Directories.create(site.images(facts.id));
     try {
       lifecycle.begin("accepted from " + home.host());
@@ -101,8 +104,9 @@ public final class DestinationMigration {
     this.relay = relay;
     this.facts = facts;
     this.reservedBytes = 0;
-    restoration = new Restoration(site, facts, relay);
-    traffic = new CellTraffic(site, facts, home);
+    streams = new DestinationStreams(site.shim(), site.pump(facts.id));
+    restoration = new Restoration(site, facts, relay, streams);
+    traffic = new CellTraffic(site, facts, home, streams);
     lifecycle =
         new Lifecycle<>(
             facts,
@@ -192,7 +196,8 @@ public final class DestinationMigration {
    * as long as it moves, then ends the migration.
    */
   private void endWhenEmpty() throws IOException {
-    if (restoration.alive()) {
+    // However long it takes: at home it would wait in pipes, for as long.
+    if (restoration.alive() || streams.open()) {
       return;
     }
     relay.drain();
@@ -213,6 +218,7 @@ public final class DestinationMigration {
     restoration.closeLife();
     FrozenTree.removeCgroup(facts);
     traffic.end();
+    streams.drop();
   }
 
   private static boolean moved(RelayStats before, RelayStats now) {
@@ -286,6 +292,7 @@ public final class DestinationMigration {
     carriers.unregister(facts.id);
     relay.close();
     boolean clean = removed("line to its cell", restoration::closeLife);
+    clean &= removed("streams", streams::drop);
     clean &= removed("cgroup", () -> FrozenTree.endBody(facts));
     clean &= removed("images", () -> Directories.delete(site.images(facts.id)));
     if (clean) {
@@ -382,6 +389,7 @@ public final class DestinationMigration {
    */
   void takeUp() throws IOException {
     homeHeardNanos = System.nanoTime() - SILENCE_NANOS;
+    streams.find();
     switch (lifecycle.state()) {
       case RECEIVING, RESTORING ->
           lifecycle.force(

@@ -7,9 +7,11 @@ import dev.exile.shim.ShimException;
 import dev.exile.signals.Deputies;
 import dev.exile.signals.Deputizing;
 import dev.exile.signals.SentSignal;
+import dev.exile.streams.HomeStreams;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -24,17 +26,22 @@ import org.slf4j.LoggerFactory;
 final class Forwarding {
   private static final Logger LOG = LoggerFactory.getLogger(Forwarding.class);
 
+  private static final Duration PATIENCE = Duration.ofSeconds(2);
+  private static final Duration OUTPUT_PATIENCE = Duration.ofSeconds(1);
+
   private final Site site;
   private final Facts facts;
   private final PeerLink peer;
   private final HomeSockets sockets;
+  private final HomeStreams streams;
   private final Deputies deputies;
 
-  Forwarding(Site site, Facts facts, PeerLink peer, HomeSockets sockets) {
+  Forwarding(Site site, Facts facts, PeerLink peer, HomeSockets sockets, HomeStreams streams) {
     this.site = site;
     this.facts = facts;
     this.peer = peer;
     this.sockets = sockets;
+    this.streams = streams;
     deputies =
         new Deputies(
             new Deputizing(
@@ -59,6 +66,7 @@ final class Forwarding {
   void start(FrozenTree frozen) {
     try {
       sockets.start();
+      streams.start();
       if (frozen != null) {
         frozen.leave();
       }
@@ -106,9 +114,23 @@ final class Forwarding {
   void observe(Observation seen) {
     deputies.ended(seen.getEndedPidsList());
     if (seen.getRootEnded()) {
+      awaitOutput(seen.getWrittenMap());
       deputies.rootEnded(seen.getRootStatus());
     } else {
       deputies.rootStopped(seen.getStopSignal());
+    }
+  }
+
+  /** Who waits for the process may look at what it has written as soon as it has ended. */
+  private void awaitOutput(Map<String, Long> written) {
+    try {
+      if (!streams.awaitDelivered(written, OUTPUT_PATIENCE)) {
+        LOG.info("{}: it has ended before all that it has written was taken", facts.id);
+      }
+    } catch (IOException e) {
+      LOG.warn("{}: some of what it has written may come later: {}", facts.id, e.getMessage());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
@@ -118,12 +140,17 @@ final class Forwarding {
    * @throws IOException where not all deputies have done so, too; to be called again
    */
   void end(int waitStatus) throws IOException {
-    boolean ended = deputies.end(waitStatus);
-    FrozenTree.endBody(facts);
-    if (!ended) {
-      throw new IOException("its deputies are about to end; tell again");
+    FrozenTree.endBody(facts); // of those that could not become deputies
+    try {
+      if (!deputies.end(waitStatus, PATIENCE)) {
+        throw new IOException("its deputies are about to end; tell again");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("the agent is being stopped; tell the next one", e);
     }
     sockets.end();
+    streams.drop();
     deputies.forget();
   }
 }

@@ -4,12 +4,12 @@ import dev.exile.criu.Criu;
 import dev.exile.criu.QueuedSignals;
 import dev.exile.memory.Algorithm;
 import dev.exile.memory.Journey;
-import dev.exile.negotiation.Refusal;
 import dev.exile.process.ProcessTree;
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.shim.ShimException;
+import dev.exile.streams.HomeStreams;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
@@ -42,6 +42,8 @@ public final class HomeMigration {
   private ProcessTree tree;
   private volatile FrozenTree frozen;
   private volatile HomeSockets sockets;
+  private final HomeStreams streams;
+  private List<String> streamed = List.of();
   private volatile Forwarding forwarding;
   private long frozenAtNanos;
   private volatile String cancelReason;
@@ -77,6 +79,7 @@ public final class HomeMigration {
     facts.to = peer.host();
     facts.algorithm = algorithm.name();
     facts.startedMillis = System.currentTimeMillis();
+    this.streams = new HomeStreams(site.shim(), site.pump(facts.id));
     this.lifecycle =
         new Lifecycle<>(
             facts, HomeState.NEGOTIATING, HomeState::next, site.journal(), site.faults());
@@ -89,6 +92,7 @@ public final class HomeMigration {
     this.facts = facts;
     this.algorithm = Algorithm.named(facts.algorithm);
     this.listener = ProgressListener.NONE;
+    this.streams = new HomeStreams(site.shim(), site.pump(facts.id));
     this.lifecycle =
         new Lifecycle<>(
             facts, HomeState.valueOf(facts.state), HomeState::next, site.journal(), site.faults());
@@ -131,10 +135,11 @@ public final class HomeMigration {
 
   private void negotiate() throws IOException, RefusedException {
     listener.phase(facts.id, "negotiating");
-    List<Refusal> refusals = Negotiation.run(facts.id, tree, algorithm, peer, site, false);
-    if (!refusals.isEmpty()) {
-      throw new RefusedException(refusals);
+    Negotiation.Outcome outcome = Negotiation.run(facts.id, tree, algorithm, peer, site, false);
+    if (!outcome.refusals().isEmpty()) {
+      throw new RefusedException(outcome.refusals());
     }
+    streamed = outcome.streamed();
   }
 
   private void refuse(RefusedException refused) {
@@ -152,6 +157,7 @@ public final class HomeMigration {
     Directories.create(site.images(facts.id));
     Directories.create(site.log(facts.id, "dump").getParent());
     sockets = HomeSockets.open(facts, peer);
+    streams.prepare(tree.pids(), streamed);
     frozen = FrozenTree.prepare(site, facts, tree);
     algorithm.whileRunning(journey());
   }
@@ -165,6 +171,7 @@ public final class HomeMigration {
     facts.members = frozen.pids();
     facts.memberStarts = FrozenTree.startTicks(facts.members);
     sockets.take(facts.members);
+    streams.take(facts.members, streamed);
     facts.established = sockets.taken().connections().size();
     facts.listening = sockets.taken().listeners().size();
   }
@@ -209,11 +216,12 @@ public final class HomeMigration {
             .setShellJob(frozen.shellJob())
             .setOrphaned(frozen.orphaned());
     sockets.describe(request);
+    streams.describe(request);
     RestoreReply reply = peer.restore(request.build());
     if (!reply.getRestored()) {
       throw new IOException(reply.getError());
     }
-    sockets.adopt();
+    sockets.adopt(streams);
   }
 
   // ---- Step 4: commit. ----
@@ -294,9 +302,9 @@ public final class HomeMigration {
   // ---- Step 5: forwarding. ----
 
   private void forward() {
-    Forwarding starting = new Forwarding(site, facts, peer, sockets);
-    forwarding = starting;
+    Forwarding starting = new Forwarding(site, facts, peer, sockets, streams);
     starting.start(frozen);
+    forwarding = starting; // what the destination tells from now on finds deputies
   }
 
   /** The destination tells how the processes there stand. */
@@ -376,6 +384,11 @@ public final class HomeMigration {
       LOG.error("{}: cannot let go of its sockets", facts.id, e);
     }
     try {
+      streams.drop();
+    } catch (IOException e) {
+      LOG.error("{}: cannot let go of its streams", facts.id, e);
+    }
+    try {
       Directories.delete(site.images(facts.id));
     } catch (IOException e) {
       LOG.error("{}: cannot remove its images", facts.id, e);
@@ -395,6 +408,11 @@ public final class HomeMigration {
 
   /** Brings a migration that the journal tells of to where it belongs. */
   void recover() {
+    try {
+      streams.find();
+    } catch (IOException e) {
+      LOG.error("{}: its streams are not looked after any more", facts.id, e);
+    }
     if (lifecycle.state().beforeCommit()) {
       rollBack("the agent of " + site.host() + " was restarted");
     } else if (lifecycle.state() == HomeState.ROLLING_BACK) {

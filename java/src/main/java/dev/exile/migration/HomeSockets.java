@@ -11,6 +11,7 @@ import dev.exile.sockets.Carrier;
 import dev.exile.sockets.HomeRelay;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
+import dev.exile.streams.HomeStreams;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -113,18 +114,22 @@ final class HomeSockets {
     }
   }
 
-  /** Hands the duplicates to the relay, which does not touch them before {@link #start}. */
-  void adopt() {
+  /**
+   * Hands the duplicates, and the streams' wires, to the relay, which does not touch them before
+   * {@link #start}.
+   */
+  void adopt(HomeStreams streams) throws IOException {
     HomeRelay adopting = new HomeRelay(relayed, facts.id);
     for (TakenSocket socket : taken.all()) {
       if (socket.listening()) {
-        adopting.adoptListener(socket.key(), socket.duplicate());
+        adopting.adoptListener(socket.name(), socket.duplicate());
       } else {
-        adopting.adoptConnection(socket.key(), socket.duplicate());
+        adopting.adoptConnection(socket.name(), socket.duplicate());
       }
     }
     taken.handOver();
     relay = adopting;
+    streams.adopt(adopting);
   }
 
   /** The process runs at the destination: reading and accepting may begin. */
@@ -189,7 +194,7 @@ final class HomeSockets {
         Inet.disconnect(socket.duplicate());
       }
       for (TakenSocket socket : bodies.listeners()) {
-        anew.adoptListener(socket.key(), Linux.duplicate(socket.duplicate()));
+        anew.adoptListener(socket.name(), Linux.duplicate(socket.duplicate()));
       }
       anew.start();
       relay = anew;

@@ -137,7 +137,7 @@ public final class Migrations implements AutoCloseable {
   /** The negotiation alone: every reason why the tree cannot move. Nothing is reserved. */
   public List<Refusal> check(ProcessTree tree, Algorithm algorithm, PeerLink peer)
       throws IOException {
-    return Negotiation.run(MigrationId.create(), tree, algorithm, peer, site, true);
+    return Negotiation.run(MigrationId.create(), tree, algorithm, peer, site, true).refusals();
   }
 
   /** Refuses a tree that is on its way already, or that is here from elsewhere. */
@@ -199,11 +199,11 @@ public final class Migrations implements AutoCloseable {
 
   // ---- Destination. ----
 
-  /** Every reason why this host cannot take the process. */
-  public List<Refusal> refusals(Offer offer) throws IOException {
+  /** Whether this host can take the process. */
+  public Admission.Verdict judge(Offer offer) throws IOException {
     long reserved =
         destination.values().stream().mapToLong(DestinationMigration::reservedBytes).sum();
-    return Admission.refusals(
+    return Admission.judge(
         offer, site.host(), site.criu(), site.digests(), site.images(), reserved);
   }
 

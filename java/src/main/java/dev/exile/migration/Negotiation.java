@@ -5,6 +5,7 @@ import dev.exile.negotiation.Host;
 import dev.exile.negotiation.Refusal;
 import dev.exile.negotiation.Survey;
 import dev.exile.process.ProcessTree;
+import dev.exile.rpc.peer.Answer;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.signals.Rehearsal;
 import java.io.IOException;
@@ -16,10 +17,16 @@ final class Negotiation {
   private Negotiation() {}
 
   /**
-   * Every reason why the tree cannot move; where there is none and it is no dry run, the
-   * destination has reserved room for it.
+   * How it ended.
+   *
+   * @param refusals every reason why the tree cannot move; where there is none and it is no dry
+   *     run, the destination has reserved room for it
+   * @param streamed files that the destination lacks, and that home is to go on writing
    */
-  static List<Refusal> run(
+  record Outcome(List<Refusal> refusals, List<String> streamed) {}
+
+  /** Negotiates. */
+  static Outcome run(
       String id, ProcessTree tree, Algorithm algorithm, PeerLink peer, Site site, boolean dryRun)
       throws IOException {
     Survey.Findings findings = Survey.of(tree, site.criu(), site.digests());
@@ -31,6 +38,7 @@ final class Negotiation {
                     new Refusal(
                         "process %d could leave no deputy behind: %s".formatted(pid, why),
                         "start it without that")));
+    List<String> streamed = new ArrayList<>();
     long needed = findings.offer().getImageBytes();
     long room = Host.usableSpace(site.images());
     if (room < needed) {
@@ -48,9 +56,11 @@ final class Negotiation {
             .setDryRun(dryRun || !refusals.isEmpty())
             .build();
     try {
-      peer.negotiate(offer)
+      Answer answer = peer.negotiate(offer);
+      answer
           .getRefusalsList()
           .forEach(reason -> refusals.add(new Refusal(reason.getWhat(), reason.getRemedy())));
+      streamed.addAll(answer.getStreamedList());
     } catch (PeerLink.Lost e) {
       refusals.add(
           new Refusal(
@@ -59,6 +69,6 @@ final class Negotiation {
     } catch (PeerLink.Refused e) {
       refusals.add(new Refusal(e.getMessage(), "see the agent's log on " + peer.host()));
     }
-    return refusals;
+    return new Outcome(refusals, streamed);
   }
 }

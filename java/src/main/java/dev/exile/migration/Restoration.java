@@ -8,6 +8,7 @@ import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.Reconnector;
+import dev.exile.streams.DestinationStreams;
 import java.io.Closeable;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -38,6 +39,7 @@ final class Restoration {
   private final Site site;
   private final Facts facts;
   private final DestinationRelay relay;
+  private final DestinationStreams streams;
   private final CompletableFuture<Void> reachedHook = new CompletableFuture<>();
   private final CompletableFuture<String> hookAnswer = new CompletableFuture<>();
   private final CompletableFuture<Void> letGo = new CompletableFuture<>();
@@ -45,10 +47,11 @@ final class Restoration {
   private Closeable life;
 
   /** What the facts tell of: a cell that a former agent has started, or none yet. */
-  Restoration(Site site, Facts facts, DestinationRelay relay) {
+  Restoration(Site site, Facts facts, DestinationRelay relay, DestinationStreams streams) {
     this.site = site;
     this.facts = facts;
     this.relay = relay;
+    this.streams = streams;
     if (facts.cellInit != 0) {
       cell = new Cell(facts.cellInit, facts.cellStartTicks);
     }
@@ -65,13 +68,21 @@ final class Restoration {
     }
     facts.listenerAddresses = listeners;
     facts.members = List.copyOf(request.getPidsList());
+    streams.make(request.getStreamsList());
+    List<String> gifts = new ArrayList<>();
+    List<String> inherited = new ArrayList<>();
+    for (DestinationStreams.Gift gift : streams.gifts()) {
+      gifts.add("%d:%d:%d".formatted(gift.pid(), gift.fd(), gift.number()));
+      inherited.add("fd[%d]:%s".formatted(gift.number(), gift.key()));
+    }
     List<String> command =
         site.criu()
             .restore(
                 site.images(facts.id),
                 site.log(facts.id, "restore"),
                 site.shim().hook(),
-                request.getShellJob());
+                request.getShellJob(),
+                inherited);
     int firstPid =
         request.getPidsList().stream().mapToInt(Integer::intValue).max().orElse(1) + PID_GAP;
     Cell.Started started =
@@ -83,6 +94,7 @@ final class Restoration {
             request.getRootPid(),
             firstPid,
             request.getOrphaned(),
+            gifts,
             command);
     cell = started.cell();
     life = started.life();
@@ -152,8 +164,11 @@ final class Restoration {
               ? relay.entrance6().orElseThrow(() -> new IOException("no IPv6 on loopback here"))
               : relay.entrance4();
       relay.attach(
-          socket.getKey(), Reconnector.reconnect(pid, socket.getFd(), socket.getShutWrite(), at));
+          Integer.toString(socket.getKey()),
+          Reconnector.reconnect(pid, socket.getFd(), socket.getShutWrite(), at));
     }
+    streams.adopt(relay);
+    streams.start();
     openListeners();
   }
 
@@ -161,7 +176,8 @@ final class Restoration {
   void openListeners() throws IOException {
     for (Map.Entry<Integer, String> listener : facts.listenerAddresses.entrySet()) {
       String[] parts = listener.getValue().split(" ", 2);
-      relay.listener(listener.getKey(), target(parts[0], Integer.parseInt(parts[1])));
+      relay.listener(
+          Integer.toString(listener.getKey()), target(parts[0], Integer.parseInt(parts[1])));
     }
     relay.seal();
   }

@@ -27,6 +27,11 @@ public record Site(
     Faults faults,
     FileDigest digests) {
 
+  /** Where a migration's pump listens. */
+  Path pump(String id) {
+    return run.resolve(id + ".pump");
+  }
+
   /** A migration's image directory on this host. */
   Path images(String id) {
     return images.resolve(id);

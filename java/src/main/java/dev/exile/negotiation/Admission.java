@@ -25,6 +25,7 @@ public final class Admission {
   private final Offer offer;
   private final String host;
   private final List<Refusal> refusals = new ArrayList<>();
+  private final List<String> streamed = new ArrayList<>();
 
   private Admission(Offer offer, String host) {
     this.offer = offer;
@@ -32,13 +33,21 @@ public final class Admission {
   }
 
   /**
-   * Every reason why this host cannot take the process; empty where it can.
+   * What this host says to an offer.
+   *
+   * @param refusals every reason why it cannot take the process; empty where it can
+   * @param streamed files that it lacks, and that home is to go on writing
+   */
+  public record Verdict(List<Refusal> refusals, List<String> streamed) {}
+
+  /**
+   * Judges an offer.
    *
    * @param host this host's name
    * @param images where images are received
    * @param reservedBytes what other migrations under way have been promised there
    */
-  public static List<Refusal> refusals(
+  public static Verdict judge(
       Offer offer, String host, Criu criu, FileDigest digests, Path images, long reservedBytes)
       throws IOException {
     Admission admission = new Admission(offer, host);
@@ -53,7 +62,7 @@ public final class Admission {
     admission.memory();
     admission.images(images, reservedBytes);
     admission.limits();
-    return List.copyOf(admission.refusals);
+    return new Verdict(List.copyOf(admission.refusals), List.copyOf(admission.streamed));
   }
 
   private void refuse(String what, String remedy) {
@@ -107,6 +116,10 @@ public final class Admission {
 
   private void file(FileNeed need, FileDigest digests) throws IOException {
     Path path = Path.of(need.getPath());
+    if (need.getStreamable() && !isThatFile(path, need)) {
+      streamed.add(need.getPath());
+      return;
+    }
     String what = need.getExecutable() ? "the executable " + path : path.toString();
     if (need.getDirectory() ? !Files.isDirectory(path) : !Files.isRegularFile(path)) {
       refuse(what + " is missing on " + host, "install or copy it there");
@@ -137,6 +150,13 @@ public final class Admission {
           what + " is another version on " + host + " (its content differs from home's)",
           "install the same version on both hosts");
     }
+  }
+
+  /** On a shared file system: the same inode, which may have grown since home looked at it. */
+  private static boolean isThatFile(Path path, FileNeed need) throws IOException {
+    return Files.isRegularFile(path)
+        && need.getInode() == (long) Files.getAttribute(path, "unix:ino")
+        && Files.size(path) >= need.getSize();
   }
 
   private static String shown(String buildId) {

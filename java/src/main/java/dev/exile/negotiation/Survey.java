@@ -9,6 +9,7 @@ import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.PortNeed;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
+import dev.exile.streams.StreamEnds;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,13 +30,13 @@ public final class Survey {
       Set.of("anon_inode:[io_uring]", "anon_inode:[perf_event]", "anon_inode:bpf-prog");
 
   private static final int O_RDONLY = 0;
-  private static final int O_WRONLY = 1;
   private static final int O_ACCMODE = 3;
 
   private final ProcessTree tree;
   private final FileDigest digests;
   private final List<Refusal> refusals = new ArrayList<>();
   private final Map<String, FileNeed> files = new LinkedHashMap<>();
+  private final Set<String> mapped = new HashSet<>();
   private final Offer.Builder offer = Offer.newBuilder();
 
   private Survey(ProcessTree tree, FileDigest digests) {
@@ -148,6 +149,7 @@ public final class Survey {
       if (fields[5].startsWith("/SYSV")) {
         refuse("process " + pid + " uses SysV shared memory", "SysV IPC does not travel yet");
       } else if (!fields[5].startsWith("/dev/")) {
+        mapped.add(fields[5]);
         needFile(fields[5], false, fields[1].contains("x"));
       }
     }
@@ -179,20 +181,20 @@ public final class Survey {
   }
 
   private void descriptors() {
-    Pipes pipes = new Pipes();
     for (ProcessInfo process : tree.members()) {
       for (Map.Entry<Integer, String> entry : Proc.descriptors(process.pid()).entrySet()) {
-        descriptor(process, entry.getKey(), entry.getValue(), pipes);
+        descriptor(process, entry.getKey(), entry.getValue());
       }
     }
-    for (String open : pipes.openEnds()) {
-      refuse(
-          open + ", whose other end stays at home",
-          "start the process with its standard streams on files or /dev/null");
+    for (String refused : StreamEnds.of(tree.pids(), Set.of()).refused(tree.pids())) {
+      refuse(refused, "start the process without it");
+    }
+    for (String path : StreamEnds.writtenOnly(tree.pids())) {
+      files.computeIfPresent(path, (unused, need) -> streamable(need));
     }
   }
 
-  private void descriptor(ProcessInfo process, int fd, String target, Pipes pipes) {
+  private void descriptor(ProcessInfo process, int fd, String target) {
     String where = "descriptor " + fd + " of " + name(process);
     if (target.startsWith("/dev/pts/") || target.startsWith("/dev/tty")) {
       refuse(
@@ -200,8 +202,6 @@ public final class Survey {
           "start the process with its standard streams on files or /dev/null");
     } else if (CANNOT_TRAVEL.contains(target)) {
       refuse(where + " is " + target + ", which cannot travel", "start the process without it");
-    } else if (target.startsWith("pipe:")) {
-      pipes.add(process.pid(), fd, target, where);
     } else if (target.startsWith("/") && !target.startsWith("/dev/")) {
       needFile(target, false, false);
       if (access(process.pid(), fd) != O_RDONLY) {
@@ -216,32 +216,16 @@ public final class Survey {
     return Integer.parseInt(info.replaceAll("(?s).*flags:\\s*(\\d+).*", "$1"), 8) & O_ACCMODE;
   }
 
-  /** Which ends of which pipes the tree holds. */
-  private static final class Pipes {
-    private final Map<String, String> holders = new LinkedHashMap<>();
-    private final Set<String> readable = new HashSet<>();
-    private final Set<String> writable = new HashSet<>();
-
-    void add(int pid, int fd, String pipe, String where) {
-      holders.putIfAbsent(pipe, where + " is the " + pipe);
-      int access = access(pid, fd);
-      if (access != O_WRONLY) {
-        readable.add(pipe);
-      }
-      if (access != O_RDONLY) {
-        writable.add(pipe);
-      }
+  /** Unless it is mapped, too: then its content was asked for, or it is a part of the program. */
+  private FileNeed streamable(FileNeed need) {
+    if (mapped.contains(need.getPath()) || need.getDirectory()) {
+      return need;
     }
-
-    List<String> openEnds() {
-      List<String> open = new ArrayList<>();
-      holders.forEach(
-          (pipe, where) -> {
-            if (!readable.contains(pipe) || !writable.contains(pipe)) {
-              open.add(where);
-            }
-          });
-      return open;
+    try {
+      long inode = (long) Files.getAttribute(Path.of(need.getPath()), "unix:ino");
+      return need.toBuilder().setStreamable(true).setInode(inode).build();
+    } catch (IOException e) {
+      return need; // removed meanwhile
     }
   }
 

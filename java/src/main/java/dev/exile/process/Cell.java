@@ -42,6 +42,7 @@ public record Cell(int init, long startTicks) {
    * @param root PID of the process to be restored
    * @param firstPid PIDs of CRIU and of the hook begin here, clear of those to be restored
    * @param orphaned whether the root's process group is, see {@link ProcessTree#isOrphaned}
+   * @param gifts descriptors for CRIU, as the shim's cell takes them: PID:FD:NUMBER
    */
   public static Started start(
       Shim shim,
@@ -51,6 +52,7 @@ public record Cell(int init, long startTicks) {
       int root,
       int firstPid,
       boolean orphaned,
+      List<String> gifts,
       List<String> restore)
       throws IOException {
     List<String> arguments =
@@ -67,6 +69,7 @@ public record Cell(int init, long startTicks) {
     if (orphaned) {
       arguments.add("--orphaned");
     }
+    gifts.forEach(gift -> arguments.addAll(List.of("--give", gift)));
     arguments.add("--");
     arguments.addAll(restore);
     // Not the child's own standard input: the JDK closes that pipe when the direct child exits, and

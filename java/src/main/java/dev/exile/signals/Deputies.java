@@ -5,6 +5,7 @@ import io.netty.channel.Channel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -28,6 +29,7 @@ public final class Deputies implements AutoCloseable {
   private static final int BATCH = 128;
   private static final long RETRY_MILLIS = 500;
   private static final long LATER_MILLIS = 20;
+  private static final long POLL_MILLIS = 5;
 
   private final Shim shim;
   private final DeputyServer server;
@@ -266,13 +268,21 @@ public final class Deputies implements AutoCloseable {
   }
 
   /**
-   * All processes have ended.
+   * All processes have ended: so do the deputies.
    *
-   * @return true once all deputies have ended, too; to be called again until then
+   * @param patience how long to wait for that
+   * @return true once all have; to be called again until then
    */
-  public synchronized boolean end(int rootStatus) {
+  public synchronized boolean end(int rootStatus, Duration patience) throws InterruptedException {
+    long end = System.nanoTime() + patience.toNanos();
     deputies.forEach((pid, deputy) -> deputy.end(pid == root ? rootStatus : 0));
-    return deputies.values().stream().noneMatch(Deputy::alive);
+    while (deputies.values().stream().anyMatch(Deputy::alive)) {
+      if (System.nanoTime() > end) {
+        return false;
+      }
+      wait(POLL_MILLIS); // one that connects now is told as well
+    }
+    return true;
   }
 
   // ---- The end. ----

@@ -12,8 +12,8 @@ import java.util.regex.Pattern;
  * What travels over a carrier: one HTTP/2 connection, all streams opened by home.
  *
  * <pre>
- *   POST /relay/MIGRATION/KEY    a connection that existed at the freeze; DATA both ways
- *   POST /accept/MIGRATION/KEY   a connection accepted since by listener KEY; DATA both ways
+ *   POST /relay/MIGRATION/NAME    a connection that existed at the freeze; DATA both ways
+ *   POST /accept/MIGRATION/NAME   a connection accepted since by listener NAME; DATA both ways
  *   PUT  /image/MIGRATION/NAME   a file, content-length says how long; answered when it is complete
  * </pre>
  *
@@ -25,6 +25,7 @@ final class CarrierProtocol {
   static final String LOCAL_ADDRESS = "exile-local-address";
   private static final String REASON = "exile-reason";
   private static final Pattern IMAGE_NAME = Pattern.compile("[A-Za-z0-9._-]{1,255}");
+  private static final Pattern SOCKET_NAME = Pattern.compile("[A-Za-z0-9-]{1,64}");
   private static final Pattern PATH =
       Pattern.compile("/(relay|accept|image)/([A-Za-z0-9._-]{1,128})/([^/]{1,512})");
 
@@ -59,7 +60,7 @@ final class CarrierProtocol {
    *
    * @param kind what the stream is for
    * @param migration the migration's id
-   * @param name a socket's or listener's key, or an image's name; not yet checked
+   * @param name a socket's, a listener's or an image's name; not yet checked
    */
   record Target(Kind kind, String migration, String name) {
     static Optional<Target> of(Http2Headers headers) {
@@ -80,13 +81,8 @@ final class CarrierProtocol {
       return Optional.empty();
     }
 
-    /** The socket's key, or empty if it is not a number. */
-    Optional<Integer> key() {
-      try {
-        return Optional.of(Integer.valueOf(name));
-      } catch (NumberFormatException e) {
-        return Optional.empty();
-      }
+    boolean isSocketName() {
+      return SOCKET_NAME.matcher(name).matches();
     }
 
     boolean isImageName() {

@@ -45,12 +45,12 @@ public final class DestinationRelay implements AutoCloseable {
   private final RelayCounters counters = new RelayCounters();
   private final IoEventLoop acceptLoop;
   private final Map<InetAddress, Entrance> entrances = new HashMap<>();
-  private final Map<InetSocketAddress, Integer> announced = new HashMap<>();
+  private final Map<InetSocketAddress, String> announced = new HashMap<>();
   private final Map<InetSocketAddress, Socket> strangers = new HashMap<>();
-  private final Map<Integer, Socket> sockets = new HashMap<>();
-  private final Map<Integer, Splice> streams = new HashMap<>();
-  private final Map<Integer, InetSocketAddress> targets = new HashMap<>();
-  private final Map<Integer, List<Splice>> early = new HashMap<>();
+  private final Map<String, Socket> sockets = new HashMap<>();
+  private final Map<String, Splice> streams = new HashMap<>();
+  private final Map<String, InetSocketAddress> targets = new HashMap<>();
+  private final Map<String, List<Splice>> early = new HashMap<>();
   private final Set<Splice> splices = new HashSet<>();
   private boolean sealed;
   private boolean closed;
@@ -122,17 +122,28 @@ public final class DestinationRelay implements AutoCloseable {
   /**
    * The process's socket has been connected to an entrance.
    *
-   * @param key the socket's key, as home uses it
+   * @param name the socket's name, as home uses it
    * @param processSide the socket's local address
    */
-  public synchronized void attach(int key, InetSocketAddress processSide) {
+  public synchronized void attach(String name, InetSocketAddress processSide) {
     InetSocketAddress address = plain(processSide);
     Socket waiting = strangers.remove(address);
     if (waiting == null) {
-      announced.put(address, key);
+      announced.put(address, name);
     } else {
-      pair(key, waiting);
+      pair(name, waiting);
     }
+  }
+
+  /**
+   * Takes over a connected TCP socket of this host itself, which is relayed as if the process's
+   * socket of that name were at its other end. To be called before {@link #seal}.
+   *
+   * @param name names it within the migration, as home uses it
+   * @param fd its descriptor, owned by the relay from now on
+   */
+  public synchronized void adopt(String name, int fd) {
+    pair(name, new Socket(fd));
   }
 
   /** Everything is attached: whoever is not announced by now is a stranger and is closed. */
@@ -145,12 +156,12 @@ public final class DestinationRelay implements AutoCloseable {
   /**
    * Tells where connections go that home's listener accepts.
    *
-   * @param key the listener's key, as home uses it
+   * @param name the listener's name, as home uses it
    * @param target an address at which the process listens here
    */
-  public synchronized void listener(int key, InetSocketAddress target) {
-    targets.put(key, target);
-    List<Splice> waiting = early.remove(key);
+  public synchronized void listener(String name, InetSocketAddress target) {
+    targets.put(name, target);
+    List<Splice> waiting = early.remove(name);
     if (waiting != null) {
       waiting.forEach(splice -> connect(splice, target));
     }
@@ -193,35 +204,35 @@ public final class DestinationRelay implements AutoCloseable {
   // Home's streams, on their event loops.
 
   Splice newSplice(Http2StreamChannel stream, String name) {
-    Splice splice = new Splice(stream, name, counters, this::ended);
+    Splice splice = new Splice(stream, name, migration + "/" + name, counters, this::ended);
     synchronized (this) {
       splices.add(splice);
     }
     return splice;
   }
 
-  synchronized void relay(int key, Splice splice) {
-    if (closed || streams.putIfAbsent(key, splice) != null) {
-      log.warn("{}: a second stream for socket {}, or after the end: refused", migration, key);
+  synchronized void relay(String name, Splice splice) {
+    if (closed || streams.putIfAbsent(name, splice) != null) {
+      log.warn("{}: a second stream for socket {}, or after the end: refused", migration, name);
       splice.loop().execute(splice::reset);
       return;
     }
-    Socket socket = sockets.remove(key);
+    Socket socket = sockets.remove(name);
     if (socket != null) {
       join(splice, socket);
     }
   }
 
-  synchronized void accept(int key, Splice splice) {
+  synchronized void accept(String name, Splice splice) {
     counters.accepted.increment();
-    InetSocketAddress target = targets.get(key);
+    InetSocketAddress target = targets.get(name);
     if (closed) {
       splice.loop().execute(splice::reset);
     } else if (target == null && sealed) {
-      log.warn("{}: no listener {} is known: a connection is reset", migration, key);
+      log.warn("{}: no listener {} is known: a connection is reset", migration, name);
       splice.loop().execute(splice::reset);
     } else if (target == null) {
-      early.computeIfAbsent(key, unused -> new ArrayList<>()).add(splice);
+      early.computeIfAbsent(name, unused -> new ArrayList<>()).add(splice);
     } else {
       connect(splice, target);
     }
@@ -229,7 +240,7 @@ public final class DestinationRelay implements AutoCloseable {
 
   private synchronized void ended(Splice splice) {
     splices.remove(splice);
-    // The key stays taken: a second stream for it would be an error.
+    // The name stays taken: a second stream for it would be an error.
   }
 
   private static void connect(Splice splice, InetSocketAddress target) {
@@ -246,9 +257,9 @@ public final class DestinationRelay implements AutoCloseable {
 
   private synchronized void accepted(Socket socket) {
     InetSocketAddress from = plain(socket.remoteAddress());
-    Integer key = announced.remove(from);
-    if (key != null) {
-      pair(key, socket);
+    String name = announced.remove(from);
+    if (name != null) {
+      pair(name, socket);
     } else if (sealed || closed) {
       closeStranger(from, socket);
     } else {
@@ -258,10 +269,10 @@ public final class DestinationRelay implements AutoCloseable {
     }
   }
 
-  private void pair(int key, Socket socket) {
-    Splice splice = streams.get(key);
+  private void pair(String name, Socket socket) {
+    Splice splice = streams.get(name);
     if (splice == null) {
-      sockets.put(key, socket);
+      sockets.put(name, socket);
     } else {
       join(splice, socket);
     }

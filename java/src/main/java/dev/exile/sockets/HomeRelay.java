@@ -48,8 +48,9 @@ public final class HomeRelay implements AutoCloseable {
   private final IoEventLoop loop;
   private final RelayCounters counters = new RelayCounters();
   private final CompletableFuture<Void> drained = new CompletableFuture<>();
-  private final Map<Integer, Integer> heldConnections = new LinkedHashMap<>();
-  private final Map<Integer, Integer> heldListeners = new LinkedHashMap<>();
+  private final Map<String, Integer> heldConnections = new LinkedHashMap<>();
+  private final Map<String, Integer> heldListeners = new LinkedHashMap<>();
+  private final Map<String, CompletableFuture<Void>> overs = new LinkedHashMap<>();
   private State state = State.HOLDING;
 
   // On the event loop.
@@ -70,29 +71,32 @@ public final class HomeRelay implements AutoCloseable {
   /**
    * Takes over a connected TCP socket.
    *
-   * @param key names the socket within the migration
+   * @param name names the socket within the migration: letters, digits and dashes, at most 64
    * @param fd a duplicate of its descriptor, owned by the relay from now on
    */
-  public void adoptConnection(int key, int fd) {
-    adopt(heldConnections, key, fd);
+  public void adoptConnection(String name, int fd) {
+    adopt(heldConnections, name, fd);
+    synchronized (overs) {
+      overs.put(name, new CompletableFuture<>());
+    }
   }
 
   /**
    * Takes over a listening TCP socket.
    *
-   * @param key names the socket within the migration
+   * @param name names the socket within the migration: letters, digits and dashes, at most 64
    * @param fd a duplicate of its descriptor, owned by the relay from now on
    */
-  public void adoptListener(int key, int fd) {
-    adopt(heldListeners, key, fd);
+  public void adoptListener(String name, int fd) {
+    adopt(heldListeners, name, fd);
   }
 
-  private synchronized void adopt(Map<Integer, Integer> held, int key, int fd) {
+  private synchronized void adopt(Map<String, Integer> held, String name, int fd) {
     if (state != State.HOLDING) {
       throw new IllegalStateException("relay of " + migration + " has already begun");
     }
-    if (held.putIfAbsent(key, fd) != null) {
-      throw new IllegalArgumentException("socket " + key + " was already adopted");
+    if (held.putIfAbsent(name, fd) != null) {
+      throw new IllegalArgumentException("socket " + name + " was already adopted");
     }
   }
 
@@ -114,17 +118,17 @@ public final class HomeRelay implements AutoCloseable {
 
   private void join() {
     heldConnections.forEach(
-        (key, fd) -> {
+        (name, fd) -> {
           CarrierProtocol.Kind kind = CarrierProtocol.Kind.RELAY;
-          relay(new CarrierProtocol.Target(kind, migration, Integer.toString(key)), new Socket(fd));
+          relay(new CarrierProtocol.Target(kind, migration, name), new Socket(fd));
         });
     heldListeners.forEach(this::listen);
     carrier.closed().thenRun(() -> loop.execute(this::carrierLost));
   }
 
-  private void listen(int key, int fd) {
+  private void listen(String name, int fd) {
     CarrierProtocol.Target target =
-        new CarrierProtocol.Target(CarrierProtocol.Kind.ACCEPT, migration, Integer.toString(key));
+        new CarrierProtocol.Target(CarrierProtocol.Kind.ACCEPT, migration, name);
     TcpListener listener =
         new TcpListener(
             new Socket(fd),
@@ -151,7 +155,8 @@ public final class HomeRelay implements AutoCloseable {
         .open(
             headers,
             stream -> {
-              Splice splice = new Splice(stream, target.toString(), counters, this::ended);
+              Splice splice =
+                  new Splice(stream, target.name(), target.toString(), counters, this::ended);
               splices.add(splice);
               stream.pipeline().addLast(new SpliceStreamHandler(splice));
               stream.eventLoop().execute(() -> splice.attach(socket));
@@ -180,6 +185,7 @@ public final class HomeRelay implements AutoCloseable {
 
   private void ended(Splice splice) {
     splices.remove(splice);
+    isOver(splice.socketName());
     if (ending && splices.isEmpty()) {
       drained.complete(null);
     }
@@ -202,6 +208,26 @@ public final class HomeRelay implements AutoCloseable {
   private void closeListeners() {
     listeners.forEach(TcpListener::close);
     listeners.clear();
+  }
+
+  /**
+   * Completes when the named connection is over: what was received for it has all been acknowledged
+   * to the destination, and both directions have ended, or it was reset. At once where it is not
+   * known (any more).
+   */
+  public CompletableFuture<Void> over(String name) {
+    synchronized (overs) {
+      return overs.getOrDefault(name, CompletableFuture.completedFuture(null)).copy();
+    }
+  }
+
+  private void isOver(String name) {
+    synchronized (overs) {
+      CompletableFuture<Void> over = overs.remove(name);
+      if (over != null) {
+        over.complete(null);
+      }
+    }
   }
 
   /** What was done so far. */

@@ -89,9 +89,8 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
       CarrierProtocol.Target target,
       CarrierServer.Registration migration,
       Http2Headers headers) {
-    Integer key = target.key().orElse(null);
-    if (key == null) {
-      refuse(400, "bad socket key " + target.name());
+    if (!target.isSocketName()) {
+      refuse(400, "bad socket name " + target.name());
       return;
     }
     DestinationRelay relay = migration.relay();
@@ -99,14 +98,14 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
       refuse(409, "migration " + target.migration() + " relays no sockets");
       return;
     }
-    Splice splice = relay.newSplice(stream, target.toString());
+    Splice splice = relay.newSplice(stream, target.name());
     ctx.pipeline().replace(this, null, new SpliceStreamHandler(splice));
     stream.writeAndFlush(new DefaultHttp2HeadersFrame(CarrierProtocol.Answer.OK.headers()));
     if (target.kind() == CarrierProtocol.Kind.RELAY) {
-      relay.relay(key, splice);
+      relay.relay(target.name(), splice);
     } else {
       log.debug("{} from {}", target, headers.get(CarrierProtocol.REMOTE_ADDRESS));
-      relay.accept(key, splice);
+      relay.accept(target.name(), splice);
     }
   }
 

@@ -46,6 +46,7 @@ final class Splice implements TcpSocket.Listener {
   private static final Logger log = LoggerFactory.getLogger(Splice.class);
 
   private final Http2StreamChannel stream;
+  private final String socketName;
   private final String name;
   private final RelayCounters counters;
   private final Consumer<Splice> onOver;
@@ -63,12 +64,22 @@ final class Splice implements TcpSocket.Listener {
 
   private boolean over;
 
-  Splice(Http2StreamChannel stream, String name, RelayCounters counters, Consumer<Splice> onOver) {
+  Splice(
+      Http2StreamChannel stream,
+      String socketName,
+      String name,
+      RelayCounters counters,
+      Consumer<Splice> onOver) {
+    this.socketName = socketName;
     this.stream = stream;
     this.name = name;
     this.counters = counters;
     this.onOver = onOver;
     counters.opened.increment();
+  }
+
+  String socketName() {
+    return socketName;
   }
 
   IoEventLoop loop() {

@@ -27,6 +27,11 @@ public record TakenSocket(
     InetSocketAddress local,
     InetSocketAddress peer) {
 
+  /** By this name it is relayed. */
+  public String name() {
+    return Integer.toString(key);
+  }
+
   /** True for a listening socket. */
   public boolean listening() {
     return state == TcpState.LISTEN;

@@ -55,7 +55,7 @@ public final class RelayEnds {
   private static void destination(Path keys, InetSocketAddress bind, InetSocketAddress target)
       throws IOException {
     DestinationRelay relay = new DestinationRelay(MIGRATION, LOOPS);
-    relay.listener(1, target);
+    relay.listener("1", target);
     CarrierServer server = new CarrierServer(server(keys), LOOPS);
     server.listen(bind);
     Path images = Files.createTempDirectory(keys, "images");
@@ -71,7 +71,7 @@ public final class RelayEnds {
     listener.bind(bind);
     listener.listen(128);
     HomeRelay relay = new HomeRelay(connect(keys, carrierAddress), MIGRATION);
-    relay.adoptListener(1, listener.intValue());
+    relay.adoptListener("1", listener.intValue());
     relay.start();
     System.out.println("ready");
   }

@@ -155,11 +155,11 @@ class CarrierTest {
         HomeRelay other = new HomeRelay(stranger, RelayFixture.MIGRATION);
         HomeRelay unknown = new HomeRelay(fixture.carrier, "unknown");
         SocketChannel first = SocketChannel.open(fixture.frozen.address())) {
-      other.adoptConnection(1, FrozenSockets.duplicate(fixture.frozen.accept()));
+      other.adoptConnection("1", FrozenSockets.duplicate(fixture.frozen.accept()));
       other.start();
       assertReset(first);
       try (SocketChannel second = SocketChannel.open(fixture.frozen.address())) {
-        unknown.adoptConnection(1, FrozenSockets.duplicate(fixture.frozen.accept()));
+        unknown.adoptConnection("1", FrozenSockets.duplicate(fixture.frozen.accept()));
         unknown.start();
         assertReset(second);
       }

@@ -50,14 +50,14 @@ final class RelayFixture implements AutoCloseable {
   Relayed existing(int key) throws IOException {
     SocketChannel client = SocketChannel.open(frozen.address());
     Socket socket = frozen.accept();
-    home.adoptConnection(key, FrozenSockets.duplicate(socket));
+    home.adoptConnection(Integer.toString(key), FrozenSockets.duplicate(socket));
     return new Relayed(client, socket, null);
   }
 
   /** Makes the restored process's connection for it. */
   Relayed restored(int key, Relayed existing) throws IOException {
     SocketChannel process = SocketChannel.open(destination.entrance4());
-    destination.attach(key, (InetSocketAddress) process.getLocalAddress());
+    destination.attach(Integer.toString(key), (InetSocketAddress) process.getLocalAddress());
     return new Relayed(existing.client(), existing.frozen(), process);
   }
 

@@ -188,7 +188,7 @@ class RelayTest {
   void nothingIsTouchedBeforeTheStartAndAbandonLeavesItSo() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
       write(relayed.client(), "early");
-      fixture.home.adoptListener(2, fixture.frozen.duplicateListener());
+      fixture.home.adoptListener("2", fixture.frozen.duplicateListener());
       SocketChannel waiting = SocketChannel.open(fixture.frozen.address());
       Thread.sleep(200);
       assertEquals(5, FrozenSockets.waiting(relayed.frozen()));
@@ -261,7 +261,7 @@ class RelayTest {
   void connectionsInTheBacklogAreServedAfterTheStartAndNewOnesToo() throws Exception {
     try (ServerSocketChannel process = ServerSocketChannel.open()) {
       process.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 1024);
-      fixture.home.adoptListener(5, fixture.frozen.duplicateListener());
+      fixture.home.adoptListener("5", fixture.frozen.duplicateListener());
       List<SocketChannel> clients = new ArrayList<>();
       for (int i = 0; i < 100; i++) {
         SocketChannel client = SocketChannel.open(fixture.frozen.address());
@@ -273,7 +273,7 @@ class RelayTest {
       for (int i = 0; i < 100; i++) {
         clients.add(SocketChannel.open(fixture.frozen.address()));
       }
-      fixture.destination.listener(5, (InetSocketAddress) process.getLocalAddress());
+      fixture.destination.listener("5", (InetSocketAddress) process.getLocalAddress());
       Future<Void> serving =
           run(
               () -> {
@@ -308,8 +308,8 @@ class RelayTest {
                   .bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0))
                   .getLocalAddress();
     }
-    fixture.home.adoptListener(5, fixture.frozen.duplicateListener());
-    fixture.destination.listener(5, nobody);
+    fixture.home.adoptListener("5", fixture.frozen.duplicateListener());
+    fixture.destination.listener("5", nobody);
     fixture.home.start();
     try (SocketChannel client = SocketChannel.open(fixture.frozen.address())) {
       assertReset(client);
@@ -318,7 +318,7 @@ class RelayTest {
 
   @Test
   void theEndOfTheRelayDeliversWhatIsInFlightAndEndsTheListener() throws Exception {
-    fixture.home.adoptListener(5, fixture.frozen.duplicateListener());
+    fixture.home.adoptListener("5", fixture.frozen.duplicateListener());
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
       fixture.home.start();
       Future<Long> received =
@@ -366,7 +366,7 @@ class RelayTest {
     fixture.home.start();
     try (SocketChannel process =
         SocketChannel.open(fixture.destination.entrance6().orElseThrow())) {
-      fixture.destination.attach(1, (InetSocketAddress) process.getLocalAddress());
+      fixture.destination.attach("1", (InetSocketAddress) process.getLocalAddress());
       pingPong(existing.client(), process);
     }
     existing.close();

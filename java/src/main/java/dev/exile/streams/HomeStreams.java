@@ -1,0 +1,121 @@
+package dev.exile.streams;
+
+import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.rpc.peer.StreamPlan;
+import dev.exile.shim.Shim;
+import dev.exile.sockets.HomeRelay;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Home's half of a migration's streams: the real ends, which the pump holds from the freeze on and
+ * joins to the relay after COMMIT.
+ */
+public final class HomeStreams {
+  private static final long LOOK_AGAIN_MILLIS = 5;
+
+  private final Shim shim;
+  private final Path socket;
+  private final List<StreamPlan> plans = new ArrayList<>();
+  private final Map<String, Integer> far = new LinkedHashMap<>();
+  private volatile Pump pump;
+
+  /**
+   * @param socket where the pump listens, so that the next agent finds it
+   */
+  public HomeStreams(Shim shim, Path socket) {
+    this.shim = shim;
+    this.socket = socket;
+  }
+
+  /** After the agent was started again: the pump that a former one has started, if any. */
+  public void find() throws IOException {
+    pump = Pump.find(socket).orElse(null);
+  }
+
+  /** Where the tree holds such ends, starts the pump: ahead of the freeze, to save its time. */
+  public void prepare(List<Integer> pids, Collection<String> files) throws IOException {
+    if (!StreamEnds.of(pids, files).all().isEmpty()) {
+      pump = Pump.start(shim, socket);
+    }
+  }
+
+  /** Takes duplicates of all ends that the frozen processes hold. Nothing is read or written. */
+  public void take(List<Integer> pids, Collection<String> files) throws IOException {
+    for (StreamEnd end : StreamEnds.of(pids, files).all()) {
+      if (pump == null) {
+        pump = Pump.start(shim, socket);
+      }
+      Pump.Ends ends = pump.take(end);
+      far.put(end.name(), ends.far());
+      plans.add(
+          StreamPlan.newBuilder()
+              .setName(end.name())
+              .setReads(end.reads())
+              .setKey(end.key())
+              .setSize(ends.other())
+              .build());
+    }
+  }
+
+  /** Tells the destination which streams to give to the process. */
+  public void describe(RestoreRequest.Builder request) {
+    request.addAllStreams(plans);
+  }
+
+  /** Hands the wires to the relay. */
+  public void adopt(HomeRelay relay) throws IOException {
+    for (Map.Entry<String, Integer> wire : far.entrySet()) {
+      relay.adoptConnection(wire.getKey(), pump.duplicate(wire.getValue()));
+    }
+  }
+
+  /** COMMIT has been acknowledged: bytes may move. */
+  public void start() throws IOException {
+    if (pump != null) {
+      pump.start();
+    }
+  }
+
+  /**
+   * Waits until as much has come out here as the process has written, or until nothing more comes.
+   *
+   * @param written bytes by stream, as {@link DestinationStreams#written} tells
+   * @return false where that takes longer than {@code patience}
+   */
+  public boolean awaitDelivered(Map<String, Long> written, Duration patience)
+      throws IOException, InterruptedException {
+    long deadline = System.nanoTime() + patience.toNanos();
+    while (pump != null && !delivered(written)) {
+      if (System.nanoTime() > deadline) {
+        return false;
+      }
+      Thread.sleep(LOOK_AGAIN_MILLIS);
+    }
+    return true;
+  }
+
+  private boolean delivered(Map<String, Long> written) throws IOException {
+    Map<String, Pump.Status> status = pump.status();
+    return written.entrySet().stream()
+        .allMatch(
+            stream -> {
+              Pump.Status now = status.get(stream.getKey());
+              return now == null || now.over() || now.bytes() >= stream.getValue();
+            });
+  }
+
+  /** Drops all: before COMMIT without a trace, later when the process has ended. */
+  public void drop() throws IOException {
+    if (pump != null) {
+      pump.quit();
+      pump = null;
+    }
+  }
+}

@@ -1,0 +1,181 @@
+package dev.exile.streams;
+
+import dev.exile.linux.Linux;
+import dev.exile.shim.Shim;
+import dev.exile.shim.ShimException;
+import java.io.IOException;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.Selector;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * The shim's job {@code pump}, which outlives this agent: found again by its socket. Every question
+ * is answered at once; a {@link ShimException} tells what it could not do. Thread-safe.
+ */
+final class Pump {
+  private static final long PATIENCE_MILLIS = 5_000;
+
+  private final Path path;
+  private final int pid;
+  private final SocketChannel channel;
+  private final Selector selector;
+  private final StringBuilder heard = new StringBuilder();
+
+  private Pump(Path path) throws IOException {
+    this.path = path;
+    channel = SocketChannel.open(UnixDomainSocketAddress.of(path));
+    channel.configureBlocking(false);
+    selector = Selector.open();
+    channel.register(selector, SelectionKey.OP_READ);
+    pid = Integer.parseInt(ask("pid").substring("pid ".length()));
+  }
+
+  /**
+   * What became of a stream.
+   *
+   * @param up whether it comes from this host
+   * @param bytes moved so far
+   * @param pending what waits on this side, in bytes
+   * @param over whether nothing more can come
+   */
+  record Status(boolean up, long bytes, int pending, boolean over) {}
+
+  /**
+   * A stream's ends within the pump, for {@link #far} and for the cell to take.
+   *
+   * @param far the relay's end of the wire
+   * @param other of a pipe that was made, the process's end; of one that was taken, its size
+   */
+  record Ends(int far, int other) {}
+
+  /** Starts one that listens at {@code path}. */
+  static Pump start(Shim shim, Path path) throws IOException {
+    Process starter =
+        new ProcessBuilder(shim.job("pump", List.of("--socket", path.toString())))
+            .redirectError(ProcessBuilder.Redirect.DISCARD)
+            .start();
+    starter.getOutputStream().close();
+    String said = starter.inputReader(StandardCharsets.UTF_8).readLine();
+    if (said == null || !said.startsWith("pump ")) {
+      throw new ShimException(said == null ? "the pump did not start" : said);
+    }
+    return new Pump(path);
+  }
+
+  /** The one that listens there, or nothing where there is none (any more). */
+  static Optional<Pump> find(Path path) throws IOException {
+    if (!Files.exists(path)) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(new Pump(path));
+    } catch (java.net.ConnectException e) {
+      Files.deleteIfExists(path); // it was killed
+      return Optional.empty();
+    }
+  }
+
+  int pid() {
+    return pid;
+  }
+
+  /** Home: joins what a process holds. */
+  Ends take(StreamEnd end) throws IOException {
+    String direction = end.reads() ? "up" : "down";
+    return ends(ask("take %s %s %d %d".formatted(end.name(), direction, end.pid(), end.fd())));
+  }
+
+  /** Destination: makes a pipe of that size (0: the usual one) for a process. */
+  Ends make(String name, boolean reads, int size) throws IOException {
+    return ends(ask("make %s %s %d".formatted(name, reads ? "down" : "up", size)));
+  }
+
+  private static Ends ends(String answer) {
+    String[] words = answer.split(" ", -1);
+    return new Ends(Integer.parseInt(words[2]), Integer.parseInt(words[3]));
+  }
+
+  /** A duplicate of one of its descriptors. */
+  int duplicate(int fd) throws IOException {
+    int pidfd = Linux.pidfdOpen(pid);
+    try {
+      return Linux.pidfdGetFd(pidfd, fd);
+    } finally {
+      Linux.closeQuietly(pidfd);
+    }
+  }
+
+  /** What was for others to take is taken; bytes move from now on. May be called again. */
+  void start() throws IOException {
+    ask("start");
+  }
+
+  /** By name. */
+  synchronized Map<String, Status> status() throws IOException {
+    Map<String, Status> found = new LinkedHashMap<>();
+    for (String line = ask("status"); !line.equals("end"); line = hear()) {
+      String[] words = line.split(" ", -1);
+      found.put(
+          words[0],
+          new Status(
+              words[1].equals("up"),
+              Long.parseLong(words[2]),
+              Integer.parseInt(words[3]),
+              words[4].equals("over")));
+    }
+    return found;
+  }
+
+  /** Ends it: every stream is dropped as it is. */
+  void quit() throws IOException {
+    ask("quit");
+    close();
+  }
+
+  /** Lets go of it; it lives on. */
+  void close() throws IOException {
+    selector.close();
+    channel.close();
+  }
+
+  private synchronized String ask(String question) throws IOException {
+    ByteBuffer bytes = ByteBuffer.wrap((question + "\n").getBytes(StandardCharsets.UTF_8));
+    channel.write(bytes); // a line always fits
+    String answer = hear();
+    if (answer.startsWith("error ")) {
+      throw new ShimException("the pump: " + answer.substring("error ".length()));
+    }
+    return answer;
+  }
+
+  private String hear() throws IOException {
+    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(PATIENCE_MILLIS);
+    ByteBuffer buffer = ByteBuffer.allocate(4096);
+    while (heard.indexOf("\n") < 0) {
+      long left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
+      if (left <= 0) {
+        throw new ShimException("the pump at " + path + " does not answer");
+      }
+      selector.select(left);
+      selector.selectedKeys().clear();
+      if (channel.read(buffer.clear()) < 0) {
+        throw new ShimException("the pump at " + path + " has ended");
+      }
+      heard.append(StandardCharsets.UTF_8.decode(buffer.flip()));
+    }
+    int end = heard.indexOf("\n");
+    String line = heard.substring(0, end);
+    heard.delete(0, end + 1);
+    return line;
+  }
+}
