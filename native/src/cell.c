@@ -96,6 +96,9 @@ static int take_option(struct cell *cell, int option, char *value)
                                                        : usage_error("cell: --first-pid takes a PID above 1");
     case 'r':
         return parse_pid(value, &cell->root) == 0 ? 0 : usage_error("cell: --root takes a PID above 1");
+    case 'o':
+        cell->orphaned = true;
+        return 0;
     case 'e':
         /* Into our own environment: the init and CRIU, and CRIU's hook, inherit it. */
         return strchr(value, '=') && putenv(value) == 0 ? 0 : usage_error("cell: --env takes K=V");
@@ -112,7 +115,7 @@ static int parse(int argc, char **argv, struct cell *cell)
         {"id", required_argument, NULL, 'i'},        {"socket", required_argument, NULL, 's'},
         {"first-pid", required_argument, NULL, 'f'}, {"root", required_argument, NULL, 'r'},
         {"env", required_argument, NULL, 'e'},       {"give", required_argument, NULL, 'g'},
-        {NULL, 0, NULL, 0},
+        {"orphaned", no_argument, NULL, 'o'},        {NULL, 0, NULL, 0},
     };
     int option;
 

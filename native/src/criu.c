@@ -26,10 +26,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void exec_criu(char *const argv[])
+static void exec_criu(char *const argv[], bool lead)
 {
     sigset_t none;
 
+    if (lead && setpgid(0, 0) < 0)
+        return;
     for (int fd = 0; fd <= 2; fd++) {
         if (sys_null(fd) < 0)
             return;
@@ -43,7 +45,7 @@ static void exec_criu(char *const argv[])
     execvp(argv[0], argv);
 }
 
-pid_t criu_spawn(char *const argv[], volatile pid_t *told)
+pid_t criu_spawn(char *const argv[], bool lead, volatile pid_t *told)
 {
     pid_t pid = fork();
 
@@ -52,7 +54,7 @@ pid_t criu_spawn(char *const argv[], volatile pid_t *told)
     if (pid == 0) {
         if (told)
             *told = getpid();
-        exec_criu(argv);
+        exec_criu(argv, lead);
         _exit(127);
     }
     return pid;
