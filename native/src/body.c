@@ -186,12 +186,10 @@ static int build(const struct body *body, const struct body_plan *plan, struct b
     char id[256];
     char socket[256];
     char skip[4096];
-    char last[64];
     const char *argv[] = {plan->title, NULL};
-    const char *envp[] = {id, socket, skip, last, NULL};
+    const char *envp[] = {id, socket, skip, NULL};
     uint64_t base;
-    int last_fd = proc_last_fd(body->pid);
-    int error = last_fd < 0 ? last_fd : proc_code_area(body->pid, sizeof(become->bytes), &base);
+    int error = proc_code_area(body->pid, sizeof(become->bytes), &base);
 
     if (error == 0)
         error = print_skips(body, skip, sizeof(skip));
@@ -199,8 +197,7 @@ static int build(const struct body *body, const struct body_plan *plan, struct b
         return error;
     snprintf(id, sizeof(id), "%s=%s", DEPUTY_ENV_ID, plan->id);
     snprintf(socket, sizeof(socket), "%s=%s", DEPUTY_ENV_SOCKET, plan->socket);
-    snprintf(last, sizeof(last), "%s=%d", DEPUTY_ENV_LAST, last_fd);
-    return become_build(become, base, plan->program, argv, envp, last_fd);
+    return become_build(become, base, plan->program, argv, envp);
 }
 
 int body_aim(const struct body *body, const struct body_plan *plan)

@@ -1,9 +1,10 @@
 /*
  * Job `deputize`: after COMMIT, turns every process of the frozen cgroup into a deputy, in place.
  *
- * It keeps its PID, parent, group, session, terminal and descriptors, goes back to the cgroup it came from,
- * and executes this very program (deputy.c). One process after the other leaves the frozen cgroup; body.h
- * says why no death of ours sets a body free. A second run does the ones that are left.
+ * It keeps its PID, parent, group, session and terminal, goes back to the cgroup it came from, and executes
+ * this very program (deputy.c), which closes all its descriptors. One process after the other leaves the
+ * frozen cgroup; body.h says why no death of ours sets a body free. A second run does the ones that are left.
+ * What the program's and the socket's paths must be like: rehearse.c.
  *
  * Lines on stdout, per process:
  *   body PID                  what was told as held of this PID by an earlier run is void
@@ -16,19 +17,16 @@
 #include "body.h"
 #include "cgroup.h"
 #include "lines.h"
+#include "rehearse.h"
 #include "sys.h"
 #include "talk.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <grp.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -110,69 +108,10 @@ static int parse(int argc, char **argv, struct deputize *job)
     return optind < argc ? usage_error("deputize: what is '%s'?", argv[optind]) : 0;
 }
 
-static int find_program(struct body_plan *plan)
-{
-    static char path[PATH_MAX];
-    ssize_t n;
-
-    if (plan->program)
-        return 0;
-    n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    if (n < 0)
-        return -errno;
-    path[n] = 0;
-    plan->program = path;
-    return 0;
-}
-
-/* In a child of ours that has put on the body's user and root: may it execute the program? */
-static int try_program(pid_t pid, const struct proc_status *status, const char *program)
-{
-    char root[64];
-
-    snprintf(root, sizeof(root), "/proc/%d/root", pid);
-    if (chroot(root) < 0 || chdir("/") < 0)
-        return errno;
-    if (setgroups(0, NULL) < 0 || setresgid((gid_t)status->gid, (gid_t)status->gid, (gid_t)status->gid) < 0 ||
-        setresuid((uid_t)status->uid, (uid_t)status->uid, (uid_t)status->uid) < 0)
-        return errno;
-    return access(program, X_OK) < 0 ? errno : 0;
-}
-
-/*
- * Whatever would keep the deputy from starting is found before the body is touched. Assumes that a reachable
- * path is this program: in a container of its own that may be wrong, and then something else would run.
- */
-static int rehearse(pid_t pid, const struct body_plan *plan, const char **why)
-{
-    struct proc_status state;
-    int status;
-    pid_t child;
-
-    if (proc_status(pid, pid, &state) < 0)
-        return -ESRCH;
-    *why = "it has a seccomp filter, which the deputy would inherit";
-    if (state.filtered)
-        return -EPERM;
-    *why = "it cannot execute the deputy's program";
-    child = fork();
-    if (child < 0)
-        return -errno;
-    if (child == 0)
-        _exit(try_program(pid, &state, plan->program));
-    while (waitpid(child, &status, 0) < 0) {
-        if (errno != EINTR)
-            return -errno;
-    }
-    if (!WIFEXITED(status))
-        return -EIO;
-    return -WEXITSTATUS(status);
-}
-
 /* From the frozen body to the move. -ESRCH: it is dead. */
 static int prepare(const struct deputize *job, struct body *body, const char **why)
 {
-    int error = rehearse(body->pid, &job->plan, why);
+    int error = rehearse(body->pid, job->plan.program, job->plan.socket, why);
 
     if (error < 0)
         return error;
@@ -260,8 +199,10 @@ int job_deputize(int argc, char **argv)
         line_say(1, "done");
         return EXIT_OK;
     }
-    error = job.cgroup < 0 ? job.cgroup : find_program(&job.plan);
-    if (error == 0)
+    error = job.cgroup;
+    if (error >= 0 && !job.plan.program)
+        error = rehearse_own_program(&job.plan.program);
+    if (error >= 0)
         error = cgroup_set_frozen(job.cgroup, true, FREEZE_TIMEOUT_MS);
     if (error == 0)
         error = deputize_all(&job);

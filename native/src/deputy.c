@@ -1,6 +1,6 @@
 /*
  * The deputy: what a process leaves behind at home, under its own PID. Executed in place by deputize, with
- * the process's descriptors, all signals blocked, and whatever was pending still pending.
+ * all signals blocked, and whatever was pending still pending.
  *
  *   deputy -> agent   deputy ID PID SEQ            on every connection; SEQ: the next signal's number
  *                     held|signal ID PID SEQ TID SIGINFO
@@ -9,14 +9,14 @@
  *   agent -> deputy   ok SEQ                       all up to SEQ are safe: never to be sent again
  *                     exit STATUS                  ends as the real process did; a raw wait status
  *                     stop SIGNAL                  stops as the real process did
- *                     close FD                     the relay is done with this descriptor
  *
  * A signal is numbered when it is taken out of the kernel's queue, and kept until it is acknowledged; after
  * a new connection all that are kept are sent again, so the other side drops the numbers that it knows. While
  * the agent is away, or does not acknowledge, nothing is taken: the kernel's queue coalesces and refuses as
  * it always does.
  *
- * Our own descriptors are marked FD_CLOEXEC, the parked ones are not.
+ * None of the process's descriptors stays open: what must stay, others hold, and whoever has the other end of
+ * a pipe is to see its end when they let go.
  */
 #include "deputy.h"
 #include "lines.h"
@@ -27,7 +27,6 @@
 #include "talk.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -39,7 +38,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -57,7 +55,6 @@ struct kept {
 struct deputy {
     const char *id;
     const char *path;
-    int last_fd;
     int signals; /* a signalfd, only to be polled */
     struct queue queue;
     struct kept kept[WINDOW]; /* number n is at n % WINDOW */
@@ -68,17 +65,6 @@ struct deputy {
     pid_t agent;
     uint64_t next_try;
 };
-
-/* Above the parked ones where the limit lets us, so that a number never means two things. */
-static int move_up(const struct deputy *deputy, int fd)
-{
-    int up = fcntl(fd, F_DUPFD_CLOEXEC, deputy->last_fd + 1);
-
-    if (up < 0)
-        return fd;
-    close(fd);
-    return up;
-}
 
 static void hang_up(struct deputy *deputy)
 {
@@ -119,7 +105,7 @@ static void try_connect(struct deputy *deputy)
         hang_up(deputy);
         return;
     }
-    deputy->in.fd = move_up(deputy, fd);
+    deputy->in.fd = fd;
     if (getsockopt(deputy->in.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
         deputy->agent = peer.pid;
     say(deputy, line,
@@ -200,14 +186,6 @@ static void obey_stop(struct deputy *deputy, int number)
         queue_raise(SIGSTOP);
 }
 
-static void obey_close(const struct deputy *deputy, int fd)
-{
-    int flags = fcntl(fd, F_GETFD);
-
-    if (fd <= deputy->last_fd && flags >= 0 && !(flags & FD_CLOEXEC))
-        close(fd);
-}
-
 static void obey(struct deputy *deputy, char *line)
 {
     char *space = strchr(line, ' ');
@@ -226,8 +204,6 @@ static void obey(struct deputy *deputy, char *line)
         obey_exit((int)number);
     else if (strcmp(line, "stop") == 0)
         obey_stop(deputy, (int)number);
-    else if (strcmp(line, "close") == 0)
-        obey_close(deputy, (int)number);
 }
 
 static void read_commands(struct deputy *deputy)
@@ -265,24 +241,6 @@ static void live(struct deputy *deputy)
     }
 }
 
-/*
- * Parked are the sockets, and the pipes, FIFOs and terminals, whose other ends are other people's; and the
- * standard three, whatever they are, since those numbers are not to be given to anything else. The rest
- * (files, epoll and such) has gone with the process.
- */
-static void close_the_rest(int last_fd)
-{
-    for (int fd = 3; fd <= last_fd; fd++) {
-        struct stat info;
-
-        if (fstat(fd, &info) < 0)
-            continue;
-        if (S_ISSOCK(info.st_mode) || S_ISFIFO(info.st_mode) || (S_ISCHR(info.st_mode) && isatty(fd)))
-            continue;
-        close(fd);
-    }
-}
-
 /* Timers that outlive an exec tick for the real process at the destination. */
 static void disarm_timers(void)
 {
@@ -294,32 +252,38 @@ static void disarm_timers(void)
     }
 }
 
+/* The standard three lead nowhere. Where there is no /dev/null (a bare chroot) they are any descriptor. */
+static int close_all(void)
+{
+    struct rlimit files;
+    int error = sys_close_from(0);
+
+    /* The few that we need may be more than the process allowed itself. */
+    if (error == 0 && getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        error = setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : 0;
+    }
+    for (int fd = 0; error == 0 && fd <= 2; fd++)
+        error = sys_null(fd);
+    return error == -ENOENT ? 0 : error;
+}
+
 static int start(struct deputy *deputy)
 {
-    const char *last = getenv(DEPUTY_ENV_LAST);
     const char *skip = getenv(DEPUTY_ENV_SKIP);
-    struct rlimit files;
-    long last_fd = 2;
+    int error;
 
     deputy->id = getenv(DEPUTY_ENV_ID);
     deputy->path = getenv(DEPUTY_ENV_SOCKET);
-    if (!deputy->path || (last && sys_parse_number(last, 0, INT_MAX, &last_fd) < 0))
-        return -EINVAL;
-    deputy->last_fd = (int)last_fd;
-    if (queue_open(&deputy->queue, skip ? skip : "") < 0)
+    /* First, so that the ends of pipes are never kept longer than it takes to come here. */
+    error = close_all();
+    if (error < 0)
+        return error;
+    if (!deputy->path || queue_open(&deputy->queue, skip ? skip : "") < 0)
         return -EINVAL;
     disarm_timers();
-    close_the_rest(deputy->last_fd);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-        files.rlim_cur = files.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-            return -errno;
-    }
     deputy->signals = queue_poll_fd();
-    if (deputy->signals < 0)
-        return deputy->signals;
-    deputy->signals = move_up(deputy, deputy->signals);
-    return 0;
+    return deputy->signals < 0 ? deputy->signals : 0;
 }
 
 int job_deputy(char **argv)
@@ -329,7 +293,7 @@ int job_deputy(char **argv)
 
     prctl(PR_SET_NAME, argv[0]);
     error = start(&deputy);
-    /* Half a deputy is still a PID and its parked sockets; who asks why finds it in the name. */
+    /* Half a deputy is still a PID; who asks why finds it in the name. */
     while (error < 0) {
         prctl(PR_SET_NAME, "exile: unable");
         pause();

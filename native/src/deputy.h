@@ -5,6 +5,5 @@
 #define DEPUTY_ENV_ID "EXILE_DEPUTY"     /* the migration; set: this process is a deputy */
 #define DEPUTY_ENV_SOCKET "EXILE_SOCKET" /* the agent's unix socket */
 #define DEPUTY_ENV_SKIP "EXILE_SKIP"     /* see skip.h */
-#define DEPUTY_ENV_LAST "EXILE_LAST_FD"  /* no descriptor is above it */
 
 #endif

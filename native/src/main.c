@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define JOBS "jobs: freeze, cell, hook, rehearse, deputize, watch, post, settle, pump"
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } jobs[] = {
-    {"freeze", job_freeze},     {"cell", job_cell},   {"hook", job_hook},
-    {"deputize", job_deputize}, {"watch", job_watch}, {"post", job_post},
-    {"settle", job_settle},     {"pump", job_pump},
+    {"freeze", job_freeze},     {"cell", job_cell},         {"hook", job_hook},
+    {"rehearse", job_rehearse}, {"deputize", job_deputize}, {"watch", job_watch},
+    {"post", job_post},         {"settle", job_settle},     {"pump", job_pump},
 };
 
 int main(int argc, char **argv)
@@ -33,11 +35,11 @@ int main(int argc, char **argv)
     if (argc == 1 && getenv("CRTOOLS_SCRIPT_ACTION"))
         return job_hook(argc, argv);
     if (argc < 2)
-        return usage_error("usage: exile-shim JOB ... (jobs: freeze, cell, hook, deputize, watch, post, settle, pump)");
+        return usage_error("usage: exile-shim JOB ... (" JOBS ")");
 
     for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++) {
         if (strcmp(argv[1], jobs[i].name) == 0)
             return jobs[i].run(argc - 1, argv + 1);
     }
-    return usage_error("no job '%s' (jobs: freeze, cell, hook, deputize, watch, post, settle, pump)", argv[1]);
+    return usage_error("no job '%s' (" JOBS ")", argv[1]);
 }

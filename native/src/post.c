@@ -2,7 +2,8 @@
  * Job `post`: brings signals into the processes of a cell. Stays outside of it, so that nothing inside sees
  * or kills it.
  *
- *   exile-shim post --id ID --cell PID [--cgroup DIR] [--record FILE]   PID: the cell's init, as the host counts
+ *   exile-shim post --id ID --cell PID [--cgroup DIR] [--record FILE]
+ *                                 PID: the cell's init, as the host counts
  *
  * Lines on stdin, one answer each on stdout:
  *   deliver SEQ PID TID SIGINFO   PID and TID as the cell counts; TID 0: to the process; SEQ rises per

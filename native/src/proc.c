@@ -163,20 +163,3 @@ int proc_status(pid_t pid, pid_t tid, struct proc_status *status)
     n = sys_read_at(AT_FDCWD, path, text, sizeof(text));
     return n < 0 ? (int)n : proc_parse_status(text, status);
 }
-
-int proc_last_fd(pid_t pid)
-{
-    struct pids numbers = {0};
-    char path[64];
-    int last = 2;
-    int error;
-
-    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-    error = numbers_in(path, &numbers);
-    for (size_t i = 0; i < numbers.count; i++) {
-        if (numbers.list[i] > last)
-            last = numbers.list[i];
-    }
-    pids_free(&numbers);
-    return error < 0 ? error : last;
-}

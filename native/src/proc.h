@@ -41,9 +41,6 @@ must_use int proc_status(pid_t pid, pid_t tid, struct proc_status *status);
 /* Out of the text of a status file: what proc_status() reads. For its test. */
 must_use int proc_parse_status(const char *text, struct proc_status *status);
 
-/* The highest descriptor number in use; 2 if there is none above. */
-must_use int proc_last_fd(pid_t pid);
-
 /* Private, executable memory of at least `size` bytes, the vdso if it will do: for code that replaces all. */
 must_use int proc_code_area(pid_t pid, size_t size, uint64_t *start);
 

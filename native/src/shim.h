@@ -2,8 +2,8 @@
  * What every file of the shim shares.
  *
  * Layers, and a file may only call downwards:
- *   procedure   freeze.c guard.c cell.c init.c hook.c deputize.c body.c deputy.c watch.c post.c injection.c
- *               settle.c pump.c stream.c
+ *   procedure   freeze.c guard.c cell.c init.c hook.c rehearse.c deputize.c body.c deputy.c watch.c post.c
+ *               members.c injection.c settle.c pump.c stream.c
  *   readers     cgroup.c lines.c talk.c criu.c proc.c maps.c siginfo.c skip.c stub.c server.c
  *   raw calls   sys.c trace.c wire.c
  *
@@ -24,6 +24,7 @@ enum {
 int job_freeze(int argc, char **argv);
 int job_cell(int argc, char **argv);
 int job_hook(int argc, char **argv);
+int job_rehearse(int argc, char **argv);
 int job_deputize(int argc, char **argv);
 int job_deputy(char **argv);
 int job_watch(int argc, char **argv);

@@ -6,9 +6,8 @@
 #include <sys/syscall.h>
 
 /*
- * become: rbx counts descriptors up to rbp, then r12 is executed with r13 and r14. A failure (no memory, the
- * program busy or not there) is tried again ten times a second: to stand here keeps the PID and the sockets,
- * to exit would tell the parent a lie.
+ * become: r12 is executed with r13 and r14. A failure (no memory, the program busy or not there) is tried
+ * again ten times a second: to stand here keeps the PID, to exit would tell the parent a lie.
  *
  * inject: only instructions that leave the flags alone (no add, no compare), as those are the interrupted
  * code's. Everything else it changes is loaded from its table at the end. The system call is repeated until
@@ -18,16 +17,7 @@
  */
 __asm__(".pushsection .rodata\n"
         "become_code:\n"
-        "1: cmp %rbp, %rbx\n"
-        "   jg 2f\n"
-        "   mov $72, %eax\n" /* fcntl(rbx, F_SETFD, 0) */
-        "   mov %ebx, %edi\n"
-        "   mov $2, %esi\n"
-        "   xor %edx, %edx\n"
-        "   syscall\n"
-        "   inc %ebx\n"
-        "   jmp 1b\n"
-        "2: mov $59, %eax\n" /* execve */
+        "1: mov $59, %eax\n" /* execve */
         "   mov %r12, %rdi\n"
         "   mov %r13, %rsi\n"
         "   mov %r14, %rdx\n"
@@ -37,11 +27,11 @@ __asm__(".pushsection .rodata\n"
         "   xor %esi, %esi\n"
         "   mov $100, %edx\n"
         "   syscall\n"
-        "   jmp 2b\n"
+        "   jmp 1b\n"
         "become_wait_code:\n"
-        "3: mov $34, %eax\n" /* pause */
+        "2: mov $34, %eax\n" /* pause */
         "   syscall\n"
-        "   jmp 3b\n"
+        "   jmp 2b\n"
         "become_code_end:\n"
 
         "inject_code:\n"
@@ -164,11 +154,10 @@ static uint64_t append_words(struct become *become, const char *const words[])
 }
 
 int become_build(struct become *become, uint64_t base, const char *path, const char *const argv[],
-                 const char *const envp[], int last_fd)
+                 const char *const envp[])
 {
     memset(become, 0, sizeof(*become));
     become->base = base;
-    become->last_fd = last_fd;
     if (!append(become, become_code, offset(become_code, become_code_end)))
         return -E2BIG;
     become->path = append(become, path, strlen(path) + 1);
@@ -195,8 +184,6 @@ static void enter_afresh(struct user_regs_struct *regs, uint64_t ip)
 void become_enter(const struct become *become, struct user_regs_struct *regs)
 {
     enter_afresh(regs, become->base);
-    regs->rbx = 3;
-    regs->rbp = (uint64_t)become->last_fd;
     regs->r12 = become->path;
     regs->r13 = become->argv;
     regs->r14 = become->envp;

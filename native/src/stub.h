@@ -18,9 +18,8 @@
 #include <sys/user.h>
 
 /*
- * For deputize. One image, written over code that never runs again: the text of a process that clears
- * FD_CLOEXEC on every descriptor and executes a program, again and again until it succeeds; and the text of a
- * thread that only waits to be ended by that.
+ * For deputize. One image, written over code that never runs again: the text of a process that executes a
+ * program, again and again until it succeeds; and the text of a thread that only waits to be ended by that.
  */
 enum { BECOME_SIZE = 8192 };
 
@@ -28,13 +27,12 @@ struct become {
     uint64_t base; /* where it will stand */
     size_t used;
     uint64_t path, argv, envp; /* addresses in the target */
-    int last_fd;
     uint8_t bytes[BECOME_SIZE];
 };
 
 /* argv and envp end with NULL and hold fewer than 16 words each. -E2BIG if it all is too much. */
 must_use int become_build(struct become *become, uint64_t base, const char *path, const char *const argv[],
-                          const char *const envp[], int last_fd);
+                          const char *const envp[]);
 
 /* Registers for the one thread that executes, and for the others. */
 void become_enter(const struct become *become, struct user_regs_struct *regs);

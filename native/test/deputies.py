@@ -20,6 +20,7 @@ def built(name):
     if name not in BUILT:
         folder = tempfile.TemporaryDirectory(prefix="exile-shim-build-")
         path = os.path.join(folder.name, name)
+        os.chmod(folder.name, 0o711)
         subprocess.run(["gcc", "-D_GNU_SOURCE", "-O1", "-o", path, os.path.join(HERE, f"{name}.c"), "-pthread"], check=True)
         BUILT[name] = (path, folder)
     return BUILT[name][0]
@@ -63,6 +64,9 @@ def state(pid):
 class Victim:
     def __init__(self, folder, extra_threads=0, *more, prefix=(), **options):
         self.folder = tempfile.mkdtemp(dir=folder)
+        # Whatever its user is, it can write here.
+        os.chmod(folder, 0o711)
+        os.chmod(self.folder, 0o777)
         self.log, self.count = os.path.join(self.folder, "log"), os.path.join(self.folder, "count")
         self.process = subprocess.Popen([*prefix, built("victim"), self.log, self.count, str(extra_threads), *more],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options)

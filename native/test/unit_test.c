@@ -256,11 +256,11 @@ static void what_a_body_is_to_execute_must_fit(void)
     const char *const argv[] = {"exile: x @y", NULL};
     const char *const much[] = {big, NULL};
 
-    CHECK(become_build(&become, 0x7000, "/bin/x", argv, argv, 9) == 0);
+    CHECK(become_build(&become, 0x7000, "/bin/x", argv, argv) == 0);
     CHECK(become.used % 8 == 0 && become.path > 0x7000 && become.envp > become.argv);
     CHECK(strcmp((char *)become.bytes + (become.path - 0x7000), "/bin/x") == 0);
     memset(big, 'b', sizeof(big) - 1);
-    CHECK(become_build(&become, 0x7000, "/bin/x", much, argv, 9) == -E2BIG);
+    CHECK(become_build(&become, 0x7000, "/bin/x", much, argv) == -E2BIG);
 }
 
 int main(void)

@@ -76,8 +76,9 @@ public final class Agent implements AutoCloseable {
       peers.put(name, new GrpcPeer(name, peer.getValue(), identity.client(name), loops));
     }
     self = new GrpcPeer(config.name(), config.self(), identity.client(config.name()), loops);
-    deputies = new DeputyServer(config.run().resolve("deputy.sock"), loops);
-    Site site = site(criu.criu());
+    Directories.create(open(config));
+    deputies = new DeputyServer(open(config).resolve("deputy.sock"), loops);
+    Site site = site(criu.criu(), deputies);
     Set<String> known = new HashSet<>(config.peers().keySet());
     known.add(config.name()); // for the rehearsal
     SslContext tls = identity.server(known);
@@ -121,14 +122,19 @@ public final class Agent implements AutoCloseable {
     return file;
   }
 
-  private Site site(Optional<Criu> criu) throws IOException {
+  /** A directory beside the run directory, for what deputies need: they run as any user. */
+  private static Path open(AgentConfig config) {
+    return config.run().resolveSibling(config.run().getFileName() + "-deputy");
+  }
+
+  private Site site(Optional<Criu> criu, DeputyServer deputies) throws IOException {
     return new Site(
         config.name(),
         config.run(),
         config.images(),
         config.run().resolve("cell.sock"),
         deputies,
-        Shim.extract(config.run().resolve("bin")),
+        Shim.extract(open(config), Path.of("/var/lib/exile", config.name())),
         criu.orElse(new Criu(config.criu(), "0")),
         new Journal(config.run().resolve("journal")),
         Faults.fromProperties(config.run()),

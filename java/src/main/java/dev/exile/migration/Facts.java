@@ -101,6 +101,9 @@ public final class Facts {
   /** The processes that were frozen to travel, as home and the cell number them. */
   List<Integer> members = List.of();
 
+  /** At home: start times of the members, in clock ticks since boot, by PID, in their order. */
+  Map<Integer, Long> memberStarts = Map.of();
+
   /** At the destination: what the root is stopped by, 0 while it runs. */
   int stopSignal;
 

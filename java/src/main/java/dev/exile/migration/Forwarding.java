@@ -26,6 +26,7 @@ import org.slf4j.LoggerFactory;
 final class Forwarding {
   private static final Logger LOG = LoggerFactory.getLogger(Forwarding.class);
 
+  private static final Duration PATIENCE = Duration.ofSeconds(2);
   private static final Duration OUTPUT_PATIENCE = Duration.ofSeconds(1);
 
   private final Site site;
@@ -45,7 +46,7 @@ final class Forwarding {
         new Deputies(
             new Deputizing(
                 facts.id,
-                facts.members,
+                facts.memberStarts,
                 Path.of(facts.cgroup),
                 FrozenTree.origins(facts),
                 facts.queuedSignals,
@@ -139,10 +140,14 @@ final class Forwarding {
    * @throws IOException where not all deputies have done so, too; to be called again
    */
   void end(int waitStatus) throws IOException {
-    boolean ended = deputies.end(waitStatus);
-    FrozenTree.endBody(facts);
-    if (!ended) {
-      throw new IOException("its deputies are about to end; tell again");
+    FrozenTree.endBody(facts); // of those that could not become deputies
+    try {
+      if (!deputies.end(waitStatus, PATIENCE)) {
+        throw new IOException("its deputies are about to end; tell again");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("the agent is being stopped; tell the next one", e);
     }
     sockets.end();
     streams.drop();

@@ -1,6 +1,7 @@
 package dev.exile.migration;
 
 import dev.exile.process.Cgroup;
+import dev.exile.process.Proc;
 import dev.exile.process.ProcessInfo;
 import dev.exile.process.ProcessTree;
 import dev.exile.shim.FreezeGuard;
@@ -111,6 +112,15 @@ final class FrozenTree {
     }
     pids.add(0, root);
     return pids;
+  }
+
+  /** When each of the processes began, in clock ticks since boot, by PID, in the given order. */
+  static Map<Integer, Long> startTicks(List<Integer> pids) {
+    Map<Integer, Long> ticks = new LinkedHashMap<>();
+    for (int pid : pids) {
+      Proc.info(pid).ifPresent(process -> ticks.put(pid, process.startTicks()));
+    }
+    return ticks;
   }
 
   /** Whether the session leader is not part of the tree. */

@@ -169,6 +169,7 @@ public final class HomeMigration {
     frozenAtNanos = System.nanoTime();
     frozen.freeze();
     facts.members = frozen.pids();
+    facts.memberStarts = FrozenTree.startTicks(facts.members);
     sockets.take(facts.members);
     streams.take(facts.members, streamed);
     facts.established = sockets.taken().connections().size();
@@ -301,8 +302,8 @@ public final class HomeMigration {
 
   private void forward() {
     Forwarding starting = new Forwarding(site, facts, peer, sockets, streams);
-    forwarding = starting;
     starting.start(frozen);
+    forwarding = starting; // what the destination tells from now on finds deputies
   }
 
   /** The destination tells how the processes there stand. */

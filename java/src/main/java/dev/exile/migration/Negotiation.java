@@ -7,6 +7,7 @@ import dev.exile.negotiation.Survey;
 import dev.exile.process.ProcessTree;
 import dev.exile.rpc.peer.Answer;
 import dev.exile.rpc.peer.Offer;
+import dev.exile.signals.Rehearsal;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -30,6 +31,13 @@ final class Negotiation {
       throws IOException {
     Survey.Findings findings = Survey.of(tree, site.criu(), site.digests());
     List<Refusal> refusals = new ArrayList<>(findings.refusals());
+    Rehearsal.unfit(site.shim(), site.deputies(), tree.pids())
+        .forEach(
+            (pid, why) ->
+                refusals.add(
+                    new Refusal(
+                        "process %d could leave no deputy behind: %s".formatted(pid, why),
+                        "start it without that")));
     List<String> streamed = new ArrayList<>();
     long needed = findings.offer().getImageBytes();
     long room = Host.usableSpace(site.images());

@@ -19,13 +19,37 @@ import java.util.List;
 public record Shim(Path program, Path hook) {
 
   /**
-   * Extracts the shim. An older one is replaced by renaming, so that cells which still run it keep
+   * Extracts the shim to the first of these directories that programs can be executed in (/run may
+   * be mounted noexec). Anybody may enter the directory and execute the shim, as deputies do, but
+   * not list it. An older one is replaced by renaming, so that cells which still run it keep
    * theirs.
    */
-  public static Shim extract(Path directory) throws IOException {
-    Files.createDirectories(
-        directory,
-        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+  public static Shim extract(Path... directories) throws IOException {
+    IOException failure = null;
+    for (Path directory : directories) {
+      Shim shim = extract(directory);
+      try {
+        shim.tryOut();
+        return shim;
+      } catch (IOException e) {
+        failure = e;
+      }
+    }
+    throw failure;
+  }
+
+  private void tryOut() throws IOException {
+    Process process =
+        new ProcessBuilder(program.toString())
+            .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+            .redirectError(ProcessBuilder.Redirect.DISCARD)
+            .start();
+    process.onExit().join();
+  }
+
+  private static Shim extract(Path directory) throws IOException {
+    Files.createDirectories(directory);
+    Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwx--x--x"));
     Path program = directory.resolve("exile-shim");
     Path aside = directory.resolve("exile-shim.new");
     try (InputStream in = Shim.class.getResourceAsStream("/native/exile-shim")) {
@@ -34,7 +58,7 @@ public record Shim(Path program, Path hook) {
       }
       Files.copy(in, aside, StandardCopyOption.REPLACE_EXISTING);
     }
-    Files.setPosixFilePermissions(aside, PosixFilePermissions.fromString("rwx------"));
+    Files.setPosixFilePermissions(aside, PosixFilePermissions.fromString("rwxr-xr-x"));
     Files.move(aside, program, StandardCopyOption.ATOMIC_MOVE);
     Path hook = directory.resolve("exile-hook");
     Files.deleteIfExists(hook);

@@ -5,6 +5,7 @@ import io.netty.channel.Channel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -28,6 +29,7 @@ public final class Deputies implements AutoCloseable {
   private static final int BATCH = 128;
   private static final long RETRY_MILLIS = 500;
   private static final long LATER_MILLIS = 20;
+  private static final long POLL_MILLIS = 5;
 
   private final Shim shim;
   private final DeputyServer server;
@@ -68,7 +70,7 @@ public final class Deputies implements AutoCloseable {
       Delivery delivery,
       Consumer<List<SentSignal>> onDelivered) {
     this.deputizing = deputizing;
-    this.root = deputizing.pids().get(0);
+    this.root = deputizing.processes().keySet().iterator().next();
     this.shim = shim;
     this.server = server;
     this.transcript = transcript;
@@ -96,7 +98,7 @@ public final class Deputies implements AutoCloseable {
 
   private synchronized void begin() throws IOException {
     Transcript said = Transcript.read(transcript);
-    for (int pid : deputizing.pids()) {
+    for (int pid : deputizing.processes().keySet()) {
       if (!said.held().containsKey(pid)) {
         killed(pid); // before it could become one
       } else if (!said.frozen().contains(pid)) {
@@ -112,7 +114,7 @@ public final class Deputies implements AutoCloseable {
     if (known == null) {
       // Complete as far as this process is concerned: it was written before there was a deputy.
       Transcript said = Transcript.read(transcript);
-      known = new Deputy(pid, said.heldOf(pid));
+      known = new Deputy(pid, deputizing.processes().get(pid), said.heldOf(pid));
       deputies.put(pid, known);
       queue(pid).addAll(said.held().getOrDefault(pid, List.of()));
       notifyAll();
@@ -125,6 +127,12 @@ public final class Deputies implements AutoCloseable {
   }
 
   // ---- What the deputies say; on an event loop. ----
+
+  /** Whether this living process may be one of them. */
+  synchronized boolean expects(int pid) {
+    Deputy known = deputies.get(pid);
+    return deputizing.processes().containsKey(pid) && (known == null || known.alive());
+  }
 
   synchronized void connected(int pid, Channel channel) throws IOException {
     deputy(pid).connected(channel);
@@ -260,13 +268,21 @@ public final class Deputies implements AutoCloseable {
   }
 
   /**
-   * All processes have ended.
+   * All processes have ended: so do the deputies.
    *
-   * @return true once all deputies have ended, too; to be called again until then
+   * @param patience how long to wait for that
+   * @return true once all have; to be called again until then
    */
-  public synchronized boolean end(int rootStatus) {
+  public synchronized boolean end(int rootStatus, Duration patience) throws InterruptedException {
+    long end = System.nanoTime() + patience.toNanos();
     deputies.forEach((pid, deputy) -> deputy.end(pid == root ? rootStatus : 0));
-    return deputies.values().stream().noneMatch(Deputy::alive);
+    while (deputies.values().stream().anyMatch(Deputy::alive)) {
+      if (System.nanoTime() > end) {
+        return false;
+      }
+      wait(POLL_MILLIS); // one that connects now is told as well
+    }
+    return true;
   }
 
   // ---- The end. ----

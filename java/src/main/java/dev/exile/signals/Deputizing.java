@@ -15,7 +15,8 @@ import java.util.stream.Collectors;
  * What it takes to turn frozen bodies into deputies.
  *
  * @param id the migration's
- * @param pids the processes that were frozen, the root first: the one whose parent stays at home
+ * @param processes start times of the processes that were frozen, in clock ticks since boot, by
+ *     PID; the root first: the one whose parent stays at home
  * @param cgroup that the bodies stand frozen in; may be gone, when all is done
  * @param origins the cgroup that each goes back to, by PID
  * @param queued signals that travelled in the images
@@ -23,7 +24,7 @@ import java.util.stream.Collectors;
  */
 public record Deputizing(
     String id,
-    List<Integer> pids,
+    Map<Integer, Long> processes,
     Path cgroup,
     Map<Integer, Path> origins,
     List<QueuedSignals> queued,

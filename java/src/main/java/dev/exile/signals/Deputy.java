@@ -34,8 +34,12 @@ final class Deputy {
   /** The wait status that it is to end with; null while the real process lives. */
   private Integer end;
 
-  /** One that lives, or has just ended. */
-  Deputy(int pid, long held) {
+  /**
+   * One that lives, or has ended: whoever has the PID by now is told by the start time.
+   *
+   * @param startTicks when the process began, in clock ticks since boot
+   */
+  Deputy(int pid, long startTicks, long held) {
     this.pid = pid;
     this.held = held;
     try {
@@ -43,9 +47,15 @@ final class Deputy {
     } catch (IOException e) {
       this.pidfd = -1;
     }
+    if (Proc.info(pid).filter(process -> process.startTicks() == startTicks).isEmpty()) {
+      gone();
+    }
   }
 
   void connected(Channel with) {
+    if (channel != null) {
+      channel.close();
+    }
     channel = with;
     if (end != null) {
       sayEnd();

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.slf4j.Logger;
@@ -25,6 +26,8 @@ import org.slf4j.LoggerFactory;
  * The unix socket at which deputies find this agent; native/src/deputy.c has the lines. Whoever
  * says to be a deputy must be the process of that PID, which only the kernel can tell.
  */
+// A close that fails has closed.
+@SuppressWarnings("FutureReturnValueIgnored")
 public final class DeputyServer implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(DeputyServer.class);
   private static final int LINE = 512;
@@ -45,18 +48,29 @@ public final class DeputyServer implements AutoCloseable {
                 new ChannelInitializer<EpollDomainSocketChannel>() {
                   @Override
                   protected void initChannel(EpollDomainSocketChannel channel) throws IOException {
-                    channel
-                        .pipeline()
-                        .addLast(
-                            new LineBasedFrameDecoder(LINE),
-                            new StringDecoder(StandardCharsets.US_ASCII),
-                            new StringEncoder(StandardCharsets.US_ASCII),
-                            new Lines(channel.peerCredentials().pid()));
+                    accept(channel, channel.peerCredentials().pid());
                   }
                 })
             .bind(new DomainSocketAddress(path.toString()))
             .syncUninterruptibly()
             .channel();
+    // A deputy has the rights of the process that it stands for, which may be any user's.
+    Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rw-rw-rw-"));
+  }
+
+  private void accept(Channel channel, int pid) {
+    if (migrations.values().stream().noneMatch(deputies -> deputies.expects(pid))) {
+      // A deputy tries again: its migration may not have been taken up yet.
+      channel.close();
+      return;
+    }
+    channel
+        .pipeline()
+        .addLast(
+            new LineBasedFrameDecoder(LINE),
+            new StringDecoder(StandardCharsets.US_ASCII),
+            new StringEncoder(StandardCharsets.US_ASCII),
+            new Lines(pid));
   }
 
   Path path() {
@@ -78,8 +92,6 @@ public final class DeputyServer implements AutoCloseable {
   }
 
   /** One deputy's connection. */
-  // A close that fails has closed.
-  @SuppressWarnings("FutureReturnValueIgnored")
   private final class Lines extends SimpleChannelInboundHandler<String> {
     private final int pid;
     private Deputies deputies;
@@ -97,11 +109,10 @@ public final class DeputyServer implements AutoCloseable {
       switch (words[0]) {
         case "deputy" -> {
           deputies = migrations.get(words[1]);
-          if (deputies == null) {
-            ctx.close(); // it tries again: its migration may not have been taken up yet
-          } else {
-            deputies.connected(pid, ctx.channel());
+          if (deputies == null || !deputies.expects(pid)) {
+            throw new IOException("process " + pid + " is no deputy of " + words[1]);
           }
+          deputies.connected(pid, ctx.channel());
         }
         case "held", "signal" -> {
           if (deputies != null) {

@@ -31,7 +31,8 @@ class ControlCommandsTest {
           + "\"frozenMillis\":210,\"totalMillis\":1300,\"bytesTransferred\":104200000,"
           + "\"phases\":[{\"name\":\"freeze\",\"millis\":3},{\"name\":\"transfer\",\"millis\":180}],"
           + "\"sockets\":{\"established\":51,\"listening\":2},\"refusals\":[],\"role\":\"home\","
-          + "\"state\":\"RUNNING\",\"startedMillis\":1700000000000}";
+          + "\"state\":\"RUNNING\",\"startedMillis\":1700000000000,"
+          + "\"signals\":[{\"number\":15,\"name\":\"SIGTERM\",\"held\":1,\"forwarded\":2}]}";
 
   @TempDir private Path temp;
   private FakeAgent agent;
@@ -255,7 +256,14 @@ class ControlCommandsTest {
     assertEquals(JSON + "\n", exile("show", "m1", "-o", "json").out());
     String text = exile("show", "m1").out();
     for (String part :
-        List.of("redis-server (PID 123)", "a -> b", "migrated", "210 ms", "104.2 MB", "freeze")) {
+        List.of(
+            "redis-server (PID 123)",
+            "a -> b",
+            "migrated",
+            "210 ms",
+            "104.2 MB",
+            "freeze",
+            "1 held, 2 forwarded")) {
       assertTrue(text.contains(part), "'" + part + "' in " + text);
     }
   }

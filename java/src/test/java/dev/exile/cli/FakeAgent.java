@@ -12,6 +12,7 @@ import dev.exile.rpc.control.Phase;
 import dev.exile.rpc.control.Progress;
 import dev.exile.rpc.control.Refusal;
 import dev.exile.rpc.control.Report;
+import dev.exile.rpc.control.SignalCount;
 import dev.exile.rpc.control.Sockets;
 import io.grpc.Server;
 import io.grpc.Status;
@@ -89,7 +90,9 @@ final class FakeAgent extends ControlGrpc.ControlImplBase {
         .addPhases(Phase.newBuilder().setName("freeze").setMillis(3))
         .addPhases(Phase.newBuilder().setName("transfer").setMillis(180))
         .setSockets(Sockets.newBuilder().setEstablished(51).setListening(2))
-        .setStartedMillis(1_700_000_000_000L);
+        .setStartedMillis(1_700_000_000_000L)
+        .addSignals(
+            SignalCount.newBuilder().setNumber(15).setName("SIGTERM").setHeld(1).setForwarded(2));
   }
 
   static MigrateEvent result(Report.Builder report) {

@@ -9,7 +9,7 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /** What a migration could leave in a host, besides processes. */
-record Traces(List<String> cgroups, List<String> mounts, List<String> rules, List<String> images) {
+record Traces(List<String> cgroups, List<String> mounts, List<String> rules, List<String> files) {
 
   static Traces of(Testbed bed, String host) {
     String init = Integer.toString(bed.init(host));
@@ -23,7 +23,7 @@ record Traces(List<String> cgroups, List<String> mounts, List<String> rules, Lis
             .map(line -> line.split(" ", -1)[4])
             .toList(),
         bed.exec(host, "sh", "-c", "ip rule; ip -6 rule").out().lines().toList(),
-        images(bed.run(host).resolve("exile")));
+        files(bed.run(host).resolve("exile")));
   }
 
   /** Every trace that was not there before. */
@@ -32,7 +32,7 @@ record Traces(List<String> cgroups, List<String> mounts, List<String> rules, Lis
     added(cgroups, now.cgroups, "cgroup ", found);
     added(mounts, now.mounts, "mount ", found);
     added(rules, now.rules, "routing rule ", found);
-    added(images, now.images, "file ", found);
+    added(files, now.files, "file ", found);
     return found;
   }
 
@@ -42,12 +42,19 @@ record Traces(List<String> cgroups, List<String> mounts, List<String> rules, Lis
     extra.forEach(line -> found.add(what + line));
   }
 
-  private static List<String> images(Path run) {
+  /**
+   * Of a migration that is over only the journal and, where it failed, a log of CRIU's are kept.
+   */
+  private static List<String> files(Path run) {
     if (!Files.isDirectory(run)) {
       return List.of();
     }
     try (Stream<Path> files = Files.walk(run)) {
-      return files.map(Path::toString).filter(path -> path.endsWith(".img")).toList();
+      return files
+          .map(file -> run.relativize(file).toString())
+          .filter(file -> !file.startsWith("journal/") && !file.startsWith("log/"))
+          .filter(file -> file.matches("(.*/)?[0-9a-f]{10}([./].*)?"))
+          .toList();
     } catch (UncheckedIOException changing) {
       return List.of(changing.getMessage());
     } catch (IOException e) {

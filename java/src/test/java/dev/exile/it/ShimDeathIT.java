@@ -1,0 +1,143 @@
+package dev.exile.it;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Each of the shim's jobs is killed at a random moment of its life: the process runs at home or at
+ * the destination, never nowhere, never twice.
+ */
+@Hosts({"a", "b"})
+class ShimDeathIT {
+  private static final int ROUNDS = Integer.getInteger("exile.it.kills", 5);
+  private static final Duration LIMIT = Duration.ofSeconds(20);
+
+  @ParameterizedTest
+  @CsvSource({
+    "a, exile-shim freeze, 100",
+    "a, exile-shim deputize, 3",
+    "b, exile-shim cell, 60",
+    "b, exile-hook, 1",
+    "b, exile-shim settle, 1"
+  })
+  void whileItMoves(String host, String job, int lifeMillis, Testbed bed) throws Exception {
+    Random random = new Random(job.hashCode());
+    for (int round = 0; round < ROUNDS; round++) {
+      Ticker ticker = new Ticker(bed, "ticks" + round);
+      Exile.Running migration =
+          Exile.start(bed, "a", "migrate", "" + ticker.process.pid(), "--to", "b", "-o", "json");
+      boolean killed = killOnSight(bed, host, job, random.nextInt(lifeMillis + 1));
+
+      Exile.Outcome outcome = migration.await();
+
+      String how = outcome.json().path("outcome").asText();
+      System.out.printf("%s killed: %s, outcome %s%n", job, killed, how);
+      switch (how) {
+        case "migrated" -> {
+          if (!job.equals("exile-shim cell") || ticker.runs("b")) {
+            ticker.assertGoesOn("b");
+          } else {
+            ticker.assertGone(); // the cell's init is its life: killed later than COMMIT, all is
+          }
+        }
+        case "rolled-back" -> {
+          ticker.assertGoesOn("a");
+          Exile.move(bed, ticker.process, "b");
+          ticker.assertGoesOn("b");
+        }
+        default -> throw new AssertionError(outcome.result().toString());
+      }
+      ticker.process.kill();
+      ticker.assertGone();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"a, exile-shim watch", "b, exile-shim post"})
+  void afterTheMove(String where, Testbed bed) throws Exception {
+    String host = where.split(", ", 2)[0];
+    String job = where.split(", ", 2)[1];
+    SignalLog log = SignalLog.start(bed, "a", "killed" + host);
+    Exile.move(bed, log.process(), "b");
+    SignalLog.Storm storm = log.storm(500, 2, 1);
+    for (int round = 0; round < ROUNDS; round++) {
+      assertTrue(killOnSight(bed, host, job, 100), job);
+    }
+
+    storm.assertArrived();
+    bed.exec("a", "kill", "-STOP", "" + log.process().pid()).orFail();
+    Await.until(
+        LIMIT,
+        () -> "it stops: " + log.process().copies("b"),
+        () -> log.process().copies("b").stream().allMatch(copy -> copy.state() == 'T'));
+    bed.exec("a", "kill", "-KILL", "" + log.process().pid()).orFail();
+    Await.until(LIMIT, () -> "it is killed", () -> log.process().copies("b").isEmpty());
+  }
+
+  /** Waits for a process that does this job, kills it a little later and waits for its end. */
+  private static boolean killOnSight(Testbed bed, String host, String job, int afterMillis)
+      throws Exception {
+    long end = System.nanoTime() + Duration.ofSeconds(3).toNanos();
+    while (System.nanoTime() < end) {
+      Optional<ProcessHandle> seen =
+          bed.processes(host).stream()
+              .filter(process -> process.command().startsWith("/run/exile-deputy/" + job))
+              // the one that starts the cell ends at once
+              .filter(process -> process.inCell() || !job.endsWith(" cell"))
+              .findFirst()
+              .flatMap(process -> ProcessHandle.of(process.pid()));
+      if (seen.isPresent()) {
+        TimeUnit.MILLISECONDS.sleep(afterMillis);
+        boolean killed = seen.get().destroyForcibly();
+        seen.get().onExit().get(LIMIT.toSeconds(), TimeUnit.SECONDS);
+        return killed;
+      }
+    }
+    return false;
+  }
+
+  /** A process that counts in a file. */
+  private static final class Ticker {
+    private final Path file;
+    private final Daemon process;
+
+    Ticker(Testbed bed, String name) {
+      file = bed.work().resolve(name);
+      process = bed.python("a", "ticker.py", file);
+      Await.until(LIMIT, () -> "it counts", () -> count() > 5);
+    }
+
+    private long count() {
+      List<String> words = List.of(Proc.read(file).strip().split("\\s+", -1));
+      return words.size() == 2 ? Long.parseLong(words.get(1)) : 0;
+    }
+
+    boolean runs(String host) {
+      return process.copies(host).stream().anyMatch(Proc::running);
+    }
+
+    void assertGoesOn(String host) {
+      process.assertRunsOnlyOn(host);
+      long before = count();
+      Await.until(LIMIT, () -> "it counts beyond " + before, () -> count() > before + 5);
+      assertEquals(1, process.copies(host).size());
+    }
+
+    void assertGone() {
+      Await.until(
+          LIMIT,
+          () -> "nothing is left: " + process.copies("a") + process.copies("b"),
+          () -> process.copies("a").isEmpty() && process.copies("b").isEmpty());
+    }
+  }
+}
