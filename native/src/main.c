@@ -13,6 +13,7 @@ static const struct {
 } jobs[] = {
     {"freeze", job_freeze},     {"cell", job_cell},   {"hook", job_hook},
     {"deputize", job_deputize}, {"watch", job_watch}, {"post", job_post},
+    {"pump", job_pump},
 };
 
 int main(int argc, char **argv)
@@ -32,11 +33,11 @@ int main(int argc, char **argv)
     if (argc == 1 && getenv("CRTOOLS_SCRIPT_ACTION"))
         return job_hook(argc, argv);
     if (argc < 2)
-        return usage_error("usage: exile-shim JOB ... (jobs: freeze, cell, hook, deputize, watch, post)");
+        return usage_error("usage: exile-shim JOB ... (jobs: freeze, cell, hook, deputize, watch, post, pump)");
 
     for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++) {
         if (strcmp(argv[1], jobs[i].name) == 0)
             return jobs[i].run(argc - 1, argv + 1);
     }
-    return usage_error("no job '%s' (jobs: freeze, cell, hook, deputize, watch, post)", argv[1]);
+    return usage_error("no job '%s' (jobs: freeze, cell, hook, deputize, watch, post, pump)", argv[1]);
 }

@@ -3,8 +3,9 @@
  *
  * Layers, and a file may only call downwards:
  *   procedure   freeze.c guard.c cell.c init.c hook.c deputize.c body.c deputy.c watch.c post.c injection.c
- *   readers     cgroup.c lines.c talk.c criu.c proc.c maps.c siginfo.c skip.c stub.c
- *   raw calls   sys.c trace.c
+ *               pump.c stream.c
+ *   readers     cgroup.c lines.c talk.c criu.c proc.c maps.c siginfo.c skip.c stub.c server.c
+ *   raw calls   sys.c trace.c wire.c
  *
  * Errors inside the shim are negative errno values; the compiler rejects an unread result (must_use).
  * What another process did (an exit status, say) never travels in the same value as our own error.
@@ -27,6 +28,7 @@ int job_deputize(int argc, char **argv);
 int job_deputy(char **argv);
 int job_watch(int argc, char **argv);
 int job_post(int argc, char **argv);
+int job_pump(int argc, char **argv);
 
 /* Prints one line to stderr; returns EXIT_USAGE so that callers can `return usage_error(...)`. */
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

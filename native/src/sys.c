@@ -17,6 +17,20 @@ int sys_pidfd_open(pid_t pid)
     return fd < 0 ? -errno : fd;
 }
 
+int sys_take_fd(pid_t pid, int fd)
+{
+    int pidfd = sys_pidfd_open(pid);
+    int taken;
+
+    if (pidfd < 0)
+        return pidfd;
+    taken = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+    if (taken < 0)
+        taken = -errno;
+    close(pidfd);
+    return taken;
+}
+
 int sys_pidfd_signal(int pidfd, int number)
 {
     return syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) < 0 ? -errno : 0;

@@ -12,6 +12,9 @@ must_use int sys_pidfd_open(pid_t pid);
 
 must_use int sys_pidfd_signal(int pidfd, int number);
 
+/* A duplicate, close-on-exec, of a descriptor of another process, which may be in any state. */
+must_use int sys_take_fd(pid_t pid, int fd);
+
 /* A fork into new namespaces (CLONE_NEW* flags). 0 in the child, the child's pid in the parent. */
 must_use pid_t sys_fork_into(unsigned long namespaces);
 

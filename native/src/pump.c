@@ -1,0 +1,239 @@
+/*
+ * Job `pump`: keeps the standard streams of a moved process joined to what they are at home. One process per
+ * migration and host. It outlives the agent, which it needs only to be told what to do.
+ *
+ *   exile-shim pump --socket PATH      prints "pump PID", the process that stays and listens at PATH
+ *
+ * Lines on the socket, one answer each, or "error TEXT":
+ *   take NAME up|down PID FD     joins a descriptor of another process to a wire (home).   took NAME FAR
+ *   make NAME up|down SIZE       joins a new pipe to a wire (destination).                 made NAME FAR END
+ *   start                        FAR and END have been taken, with pidfd_getfd(2), from our descriptors of
+ *                                these numbers; ours are closed. Bytes move from now on.   started
+ *   status                       NAME BYTES PENDING open|over, a line each, and            end
+ *   quit                         drops all, as it is.                                      bye
+ *
+ * Until `start` nothing is read or written: `quit` leaves no trace. See stream.h for up and down.
+ */
+#include "lines.h"
+#include "server.h"
+#include "stream.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    MAX_STREAMS = 256,
+    MAX_WORDS = 6,
+};
+
+struct pump {
+    struct server server;
+    struct stream streams[MAX_STREAMS];
+    size_t count;
+    bool started;
+};
+
+static struct stream *find(struct pump *pump, const char *name)
+{
+    for (size_t i = 0; i < pump->count; i++) {
+        if (strcmp(pump->streams[i].name, name) == 0)
+            return &pump->streams[i];
+    }
+    return NULL;
+}
+
+/* The next stream, once its name and direction are seen to be good; or NULL, and the client knows why. */
+static struct stream *next_stream(struct pump *pump, int fd, char **words, bool *up)
+{
+    *up = strcmp(words[2], "up") == 0;
+    if (!*up && strcmp(words[2], "down") != 0)
+        line_say(fd, "error neither up nor down: %s", words[2]);
+    else if (strlen(words[1]) >= STREAM_NAME || find(pump, words[1]))
+        line_say(fd, "error a name too long, or taken: %s", words[1]);
+    else if (pump->count == MAX_STREAMS || pump->started)
+        line_say(fd, "error no more streams are taken");
+    else
+        return &pump->streams[pump->count];
+    return NULL;
+}
+
+static void obey_take(struct pump *pump, int fd, char **words)
+{
+    bool up;
+    struct stream *stream = next_stream(pump, fd, words, &up);
+    long pid;
+    long number;
+    int error;
+
+    if (!stream)
+        return;
+    if (sys_parse_number(words[3], 1, INT_MAX, &pid) < 0 ||
+        sys_parse_number(words[4], 0, INT_MAX, &number) < 0) {
+        line_say(fd, "error take NAME up|down PID FD");
+        return;
+    }
+    error = stream_take(stream, words[1], up, (pid_t)pid, (int)number);
+    if (error < 0) {
+        line_say(fd, "error cannot take descriptor %ld of process %ld: %s", number, pid, strerror(-error));
+        return;
+    }
+    pump->count++;
+    line_say(fd, "took %s %d", stream->name, stream->far);
+}
+
+static void obey_make(struct pump *pump, int fd, char **words)
+{
+    bool up;
+    struct stream *stream = next_stream(pump, fd, words, &up);
+    long size;
+    int error;
+
+    if (!stream)
+        return;
+    if (sys_parse_number(words[3], 0, INT_MAX, &size) < 0) {
+        line_say(fd, "error make NAME up|down SIZE");
+        return;
+    }
+    error = stream_make(stream, words[1], up, (int)size);
+    if (error < 0) {
+        line_say(fd, "error cannot make a pipe: %s", strerror(-error));
+        return;
+    }
+    pump->count++;
+    line_say(fd, "made %s %d %d", stream->name, stream->far, stream->end);
+}
+
+static void obey_start(struct pump *pump, int fd)
+{
+    for (size_t i = 0; i < pump->count; i++)
+        stream_given(&pump->streams[i]);
+    pump->started = true;
+    line_say(fd, "started");
+}
+
+static void obey_status(struct pump *pump, int fd)
+{
+    for (size_t i = 0; i < pump->count; i++) {
+        const struct stream *stream = &pump->streams[i];
+
+        line_say(fd, "%s %llu %d %s", stream->name, (unsigned long long)stream->bytes, stream_pending(stream),
+                 stream->wire < 0 ? "over" : "open");
+    }
+    line_say(fd, "end");
+}
+
+static void obey(void *context, int fd, char *line)
+{
+    struct pump *pump = context;
+    char *words[MAX_WORDS] = {0};
+    char *rest = NULL;
+    size_t count = 0;
+
+    for (char *word = strtok_r(line, " ", &rest); word && count < MAX_WORDS;
+         word = strtok_r(NULL, " ", &rest))
+        words[count++] = word;
+    if (count == 5 && strcmp(words[0], "take") == 0)
+        obey_take(pump, fd, words);
+    else if (count == 4 && strcmp(words[0], "make") == 0)
+        obey_make(pump, fd, words);
+    else if (count == 1 && strcmp(words[0], "start") == 0)
+        obey_start(pump, fd);
+    else if (count == 1 && strcmp(words[0], "status") == 0)
+        obey_status(pump, fd);
+    else if (count == 1 && strcmp(words[0], "quit") == 0) {
+        line_say(fd, "bye");
+        exit(EXIT_OK);
+    } else
+        line_say(fd, "error no such command");
+}
+
+static int live(struct pump *pump)
+{
+    static struct pollfd polls[SERVER_POLLS + MAX_STREAMS * STREAM_POLLS];
+
+    for (;;) {
+        struct pollfd *of_streams = polls + SERVER_POLLS;
+        size_t count = pump->started ? pump->count : 0;
+
+        server_poll(&pump->server, polls);
+        for (size_t i = 0; i < count; i++)
+            stream_poll(&pump->streams[i], of_streams + i * STREAM_POLLS);
+        if (poll(polls, SERVER_POLLS + count * STREAM_POLLS, -1) < 0 && errno != EINTR)
+            return EXIT_FAILED;
+        for (size_t i = 0; i < count; i++)
+            stream_step(&pump->streams[i], of_streams + i * STREAM_POLLS);
+        server_step(&pump->server, polls, obey, pump);
+    }
+}
+
+static const char *parse(int argc, char **argv)
+{
+    static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+    const char *path = NULL;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+        if (option != 's')
+            return NULL;
+        path = optarg;
+    }
+    return optind == argc ? path : NULL;
+}
+
+/* In the process that stays. Nothing of the starter is kept: neither its descriptors nor its session. */
+static int stay(const char *path, int report)
+{
+    static struct pump pump;
+    int error = server_open(&pump.server, path);
+
+    if (error < 0) {
+        line_say(report, "error cannot listen at %s: %s", path, strerror(-error));
+        return EXIT_FAILED;
+    }
+    prctl(PR_SET_NAME, "exile-pump");
+    line_say(report, "pump %d", getpid());
+    for (int fd = 0; fd <= 2; fd++) {
+        if (sys_null(fd) < 0)
+            return EXIT_FAILED;
+    }
+    return live(&pump);
+}
+
+int job_pump(int argc, char **argv)
+{
+    const char *path = parse(argc, argv);
+    pid_t pid;
+
+    if (!path)
+        return usage_error("pump: --socket PATH is needed, and nothing else");
+    /* A terminal's and a service manager's; only `quit` and SIGKILL end us. */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    if (sys_close_from(3) < 0 || chdir("/") < 0) {
+        line_say(1, "error cannot let go of what was inherited: %s", strerror(errno));
+        return EXIT_FAILED;
+    }
+    pid = fork();
+    if (pid < 0) {
+        line_say(1, "error cannot fork: %s", strerror(errno));
+        return EXIT_FAILED;
+    }
+    if (pid > 0)
+        return EXIT_OK;
+    if (setsid() < 0)
+        return EXIT_FAILED;
+    return stay(path, 1);
+}

@@ -1,0 +1,102 @@
+"""exile-shim pump, driven as the agent does."""
+import ctypes
+import os
+import socket
+import subprocess
+import threading
+
+from support import SHIM, alive, kill, until
+
+SYS_PIDFD_GETFD = 438
+
+
+def take(pid, fd):
+    """A duplicate of a descriptor of another process."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        taken = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
+        if taken < 0:
+            raise OSError(ctypes.get_errno(), f"descriptor {fd} of {pid}")
+        return taken
+    finally:
+        os.close(pidfd)
+
+
+class Pump:
+    def __init__(self, folder, name="pump"):
+        self.path = os.path.join(folder, name)
+        said = subprocess.run([SHIM, "pump", "--socket", self.path], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=5)
+        assert said.returncode == 0, said
+        word, pid = said.stdout.split()
+        assert word == "pump"
+        self.pid = int(pid)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(self.path)
+        self.file = self.socket.makefile("rw")
+
+    def ask(self, line):
+        self.file.write(line + "\n")
+        self.file.flush()
+        return self.file.readline().strip()
+
+    def take(self, name, direction, fd, pid=None):
+        """Our own descriptor, as if we were the process; returns the wire's far end."""
+        word, same, far = self.ask(f"take {name} {direction} {pid or os.getpid()} {fd}").split()
+        assert (word, same) == ("took", name)
+        return take(self.pid, int(far))
+
+    def make(self, name, direction, size=65536):
+        word, same, far, end = self.ask(f"make {name} {direction} {size}").split()
+        assert (word, same) == ("made", name)
+        return take(self.pid, int(far)), take(self.pid, int(end))
+
+    def start(self):
+        assert self.ask("start") == "started"
+
+    def status(self):
+        """Per stream: bytes, pending, whether it is over."""
+        found = {}
+        line = self.ask("status")
+        while line != "end":
+            name, count, pending, state = line.split()
+            found[name] = (int(count), int(pending), state == "over")
+            line = self.file.readline().strip()
+        return found
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+        kill(self.pid)
+        assert until(lambda: not alive(self.pid))
+
+
+class Relay:
+    """Joins two wires as the agents do: bytes and FINs pass, both ways."""
+
+    def __init__(self, one, other):
+        self.broken = []
+        self.sockets = [socket.socket(fileno=fd) for fd in (one, other)]
+        for s in self.sockets:
+            s.setblocking(True)
+        self.threads = [threading.Thread(target=self.carry, args=pair, daemon=True)
+                        for pair in (self.sockets, self.sockets[::-1])]
+        for thread in self.threads:
+            thread.start()
+
+    def carry(self, source, sink):
+        try:
+            for data in iter(lambda: source.recv(1 << 16), b""):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError as e:
+            self.broken.append(e)
+
+    def over(self):
+        return until(lambda: not any(t.is_alive() for t in self.threads))
+
+    def close(self):
+        assert self.over()
+        assert not self.broken, self.broken
+        for s in self.sockets:
+            s.close()
