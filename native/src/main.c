@@ -13,7 +13,7 @@ static const struct {
 } jobs[] = {
     {"freeze", job_freeze},     {"cell", job_cell},   {"hook", job_hook},
     {"deputize", job_deputize}, {"watch", job_watch}, {"post", job_post},
-    {"pump", job_pump},
+    {"pump", job_pump},         {"park", job_park},
 };
 
 int main(int argc, char **argv)
@@ -33,11 +33,11 @@ int main(int argc, char **argv)
     if (argc == 1 && getenv("CRTOOLS_SCRIPT_ACTION"))
         return job_hook(argc, argv);
     if (argc < 2)
-        return usage_error("usage: exile-shim JOB ... (jobs: freeze, cell, hook, deputize, watch, post, pump)");
+        return usage_error("usage: exile-shim JOB ... (jobs: freeze, cell, hook, deputize, watch, post, pump, park)");
 
     for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++) {
         if (strcmp(argv[1], jobs[i].name) == 0)
             return jobs[i].run(argc - 1, argv + 1);
     }
-    return usage_error("no job '%s' (jobs: freeze, cell, hook, deputize, watch, post, pump)", argv[1]);
+    return usage_error("no job '%s' (jobs: freeze, cell, hook, deputize, watch, post, pump, park)", argv[1]);
 }
