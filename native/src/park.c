@@ -8,6 +8,7 @@
  * Lines on the socket; each is answered in turn, or by "error TEXT":
  *   hold NAME FD NOTE     takes a duplicate of the client's descriptor FD        held NAME OWN
  *   listen NAME FD NOTE   the same of a listening socket                         held NAME OWN
+ *                         where it cannot                                        refused NAME TEXT
  *   drop OWN              closes it                                              dropped OWN
  *   list                  a line for each, then "end"                            socket|listener OWN NAME NOTE
  *   accept                from now on this client hears of new connections       accepting
@@ -147,10 +148,21 @@ static void obey_hold(struct park *park, int client, char *arguments, bool liste
     if (error < 0) {
         if (own >= 0 && (own >= park->size || !park->held[own]))
             close(own);
-        line_say(client, "error cannot hold %s: %s", name, strerror(-error));
+        line_say(client, "refused %s %s", name, strerror(-error));
         return;
     }
     line_say(client, "held %s %d", name, own);
+}
+
+/* Nothing is accepted from this listener any more. */
+static void leave_out(struct park *park, int own)
+{
+    for (size_t i = 0; i < park->listener_count; i++) {
+        if (park->listeners[i] == own) {
+            park->listeners[i] = park->listeners[--park->listener_count];
+            return;
+        }
+    }
 }
 
 static void drop(struct park *park, int own)
@@ -158,13 +170,8 @@ static void drop(struct park *park, int own)
     free(park->held[own]);
     park->held[own] = NULL;
     park->count--;
+    leave_out(park, own);
     close(own);
-    for (size_t i = 0; i < park->listener_count; i++) {
-        if (park->listeners[i] == own) {
-            park->listeners[i] = park->listeners[--park->listener_count];
-            return;
-        }
-    }
 }
 
 static void obey_drop(struct park *park, int client, const char *number)
@@ -318,13 +325,16 @@ static bool abandoned(struct park *park, const struct server *server)
            (park->visited || sys_now() >= park->born + (uint64_t)PATIENCE_MS * 1000);
 }
 
-/* Listeners that somebody has shut down say POLLHUP for ever: they are left out. */
-static void leave_out_dead(struct park *park, const struct pollfd *polls, size_t count)
+/* A listener that somebody has shut down says POLLHUP for ever. */
+static void serve_listener(struct park *park, const struct pollfd *poll)
 {
-    for (size_t i = count; i-- > 0;) {
-        if (polls[i].revents & (POLLHUP | POLLERR | POLLNVAL))
-            park->listeners[i] = park->listeners[--park->listener_count];
-    }
+    bool held = poll->fd < park->size && park->held[poll->fd] && park->held[poll->fd]->listening;
+
+    /* The client may have gone, or have had it dropped, since the poll. */
+    if (held && poll->revents & POLLIN && may_accept(park) && has_room(park))
+        accept_from(park, poll->fd);
+    if (held && poll->revents & (POLLHUP | POLLERR | POLLNVAL))
+        leave_out(park, poll->fd);
 }
 
 static void turn(struct park *park, struct server *server)
@@ -341,12 +351,9 @@ static void turn(struct park *park, struct server *server)
             sys_sleep_ms(RETRY_MS);
         return;
     }
-    for (size_t i = 0; i < count && may_accept(park); i++) {
-        if (of_listeners[i].revents & POLLIN && has_room(park))
-            accept_from(park, of_listeners[i].fd);
-    }
-    leave_out_dead(park, of_listeners, count);
     server_step(server, polls, obey, park);
+    for (size_t i = 0; i < count; i++)
+        serve_listener(park, &of_listeners[i]);
 }
 
 static int serve(struct server *server)

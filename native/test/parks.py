@@ -29,9 +29,10 @@ class Park:
     def descriptors(self):
         return sorted(os.readlink(f"/proc/{self.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{self.pid}/fd"))
 
-    def wakeups(self):
-        with open(f"/proc/{self.pid}/status") as f:
-            return sum(int(line.split()[1]) for line in f if "ctxt_switches" in line)
+    def ran(self):
+        """Seconds that it has used a processor."""
+        with open(f"/proc/{self.pid}/schedstat") as f:
+            return int(f.read().split()[0]) / 1e9
 
     def take(self, own):
         return socket.socket(fileno=take(self.pid, own))

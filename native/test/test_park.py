@@ -34,6 +34,12 @@ class ParkCase(Case):
         self.addCleanup(other.close)
         return one, other
 
+    def assert_sleeps(self):
+        time.sleep(0.1)
+        before = self.park.ran()
+        time.sleep(0.5)
+        self.assertEqual(before, self.park.ran())
+
     def caller(self):
         caller = socket.create_connection(self.listener.getsockname())
         caller.settimeout(5)
@@ -88,9 +94,10 @@ class Holding(ParkCase):
 
     def test_a_wrong_line_is_an_error_and_harms_nothing(self):
         client = self.client()
-        for line in ("", "hold", "hold c1", "hold c1 x", "hold c1 99999 note", "hold " + 200 * "n" + " 1",
+        for line in ("", "hold", "hold c1", "hold c1 x", "hold " + 200 * "n" + " 1",
                      "drop", "drop x", "drop 0", "drop 1", "drop 999999999999", "what"):
             self.assertRegex(client.ask(line), "^error ", line)
+        self.assertRegex(client.ask("hold c1 99999 note"), "^refused c1 Bad file")
         self.assertEqual({}, client.list())
 
     def test_only_root_is_served(self):
@@ -155,9 +162,7 @@ class Accepting(ParkCase):
         self.assertEqual("accepting", client.ask("accept"))
         self.listener.shutdown(socket.SHUT_RDWR)
         client.list()
-        before = self.park.wakeups()
-        time.sleep(0.3)
-        self.assertEqual(before, self.park.wakeups())
+        self.assert_sleeps()
         self.assertEqual(f"dropped {own}", client.ask(f"drop {own}"))
 
 
@@ -169,9 +174,7 @@ class Living(ParkCase):
         self.assertEqual(["/dev/null"] * 3, [d for d in self.park.descriptors() if not d.startswith("socket:")])
         self.assertEqual(3, len([d for d in self.park.descriptors() if d.startswith("socket:")]))
         self.assertEqual(self.park.pid, os.getsid(self.park.pid))
-        before = self.park.wakeups()
-        time.sleep(0.5)
-        self.assertEqual(before, self.park.wakeups())
+        self.assert_sleeps()
 
     def test_quit_ends_it_and_leaves_no_socket(self):
         client = self.client()
