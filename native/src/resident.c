@@ -3,6 +3,7 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,8 +25,8 @@ static const char *parse(int argc, char **argv)
     return optind == argc ? path : NULL;
 }
 
-/* In the process that stays. */
-static int stay(const char *name, const char *path, resident_serve *serve)
+/* In the process that stays; its word on how it began goes to `report`. */
+static int stay(const char *name, const char *path, int report, resident_serve *serve)
 {
     static struct server server;
     char title[16];
@@ -33,12 +34,13 @@ static int stay(const char *name, const char *path, resident_serve *serve)
     int code;
 
     if (error < 0) {
-        line_say(1, "error cannot listen at %s: %s", path, strerror(-error));
+        line_say(report, "error cannot listen at %s: %s", path, strerror(-error));
         return EXIT_FAILED;
     }
     snprintf(title, sizeof(title), "exile-%s", name);
     prctl(PR_SET_NAME, title);
-    line_say(1, "%s %d", name, getpid());
+    line_say(report, "%s %d", name, getpid());
+    close(report);
     for (int fd = 0; fd <= 2; fd++) {
         if (sys_null(fd) < 0)
             return EXIT_FAILED;
@@ -48,10 +50,27 @@ static int stay(const char *name, const char *path, resident_serve *serve)
     return code;
 }
 
+/* Passes on what the process that stays says: whoever has started us looks no longer once we have ended. */
+static int await_begin(int report)
+{
+    struct lines in = {.fd = report};
+    char line[LINE_SIZE];
+
+    while (!lines_next(&in, line)) {
+        if (lines_fill(&in) < 0) {
+            line_say(1, "error it died while it set up");
+            return EXIT_FAILED;
+        }
+    }
+    line_say(1, "%s", line);
+    return strncmp(line, "error", strlen("error")) == 0 ? EXIT_FAILED : EXIT_OK;
+}
+
 int resident_start(const char *name, int argc, char **argv, resident_serve *serve)
 {
     static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE};
     const char *path = parse(argc, argv);
+    int report[2];
     pid_t pid;
 
     if (!path)
@@ -63,12 +82,19 @@ int resident_start(const char *name, int argc, char **argv, resident_serve *serv
         line_say(1, "error cannot let go of what was inherited: %s", strerror(errno));
         return EXIT_FAILED;
     }
+    if (pipe2(report, O_CLOEXEC) < 0) {
+        line_say(1, "error pipe: %s", strerror(errno));
+        return EXIT_FAILED;
+    }
     pid = fork();
     if (pid < 0) {
         line_say(1, "error cannot fork: %s", strerror(errno));
         return EXIT_FAILED;
     }
-    if (pid > 0)
-        return EXIT_OK;
-    return setsid() < 0 ? EXIT_FAILED : stay(name, path, serve);
+    if (pid > 0) {
+        close(report[1]);
+        return await_begin(report[0]);
+    }
+    close(report[0]);
+    return setsid() < 0 ? EXIT_FAILED : stay(name, path, report[1], serve);
 }

@@ -129,8 +129,8 @@ public final class Inet {
   }
 
   /**
-   * Whether the peer of a closed TCP socket had sent its FIN. Where neither bytes nor a FIN wait, an
-   * error of the socket is taken from it.
+   * Whether the peer of a closed TCP socket had sent its FIN. Where neither bytes nor a FIN wait,
+   * an error of the socket is taken from it.
    */
   public static boolean finReceived(int fd) throws Errno {
     return ReadableHint.of(fd) > unread(fd);

@@ -28,6 +28,8 @@ import org.slf4j.LoggerFactory;
  * are closed by {@link #drop}, {@link #quit} and {@link #close}. Thread-safe; callbacks come on an
  * event loop, without any lock held.
  */
+// A line that cannot be said is said again to the next parker.
+@SuppressWarnings("FutureReturnValueIgnored")
 public final class Park implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Park.class);
   private static final int LIST_SECONDS = 10;
