@@ -141,6 +141,8 @@ static void obey(void *context, int fd, char *line)
     char *rest = NULL;
     size_t count = 0;
 
+    if (!line)
+        return;
     for (char *word = strtok_r(line, " ", &rest); word && count < MAX_WORDS;
          word = strtok_r(NULL, " ", &rest))
         words[count++] = word;
