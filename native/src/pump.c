@@ -30,7 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -196,31 +195,51 @@ static const char *parse(int argc, char **argv)
     return optind == argc ? path : NULL;
 }
 
-/* In the process that stays. Nothing of the starter is kept: neither its descriptors nor its session. */
+/*
+ * In the process that stays, which keeps nothing of its starter: neither its descriptors nor its session. What
+ * to tell the agent goes to `report`.
+ */
 static int stay(const char *path, int report)
 {
     static struct pump pump;
     int error;
 
     pump.path = path;
-    error = server_open(&pump.server, path);
-
+    error = setsid() < 0 ? -errno : server_open(&pump.server, path);
     if (error < 0) {
         line_say(report, "error cannot listen at %s: %s", path, strerror(-error));
         return EXIT_FAILED;
     }
     prctl(PR_SET_NAME, "exile-pump");
-    line_say(report, "pump %d", getpid());
     for (int fd = 0; fd <= 2; fd++) {
         if (sys_null(fd) < 0)
             return EXIT_FAILED;
     }
+    line_say(report, "pump %d", getpid());
+    close(report);
     return live(&pump);
+}
+
+/* Passes on what the one that stays reports: its starter may not end before the agent has that. */
+static int tell(int report)
+{
+    struct lines in = {.fd = report};
+    char line[LINE_SIZE];
+
+    while (!lines_next(&in, line)) {
+        if (lines_fill(&in) < 0) {
+            strcpy(line, "error the pump died while it started");
+            break;
+        }
+    }
+    line_say(1, "%s", line);
+    return strncmp(line, "pump ", 5) == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
 int job_pump(int argc, char **argv)
 {
     const char *path = parse(argc, argv);
+    int report[2];
     pid_t pid;
 
     if (!path)
@@ -231,7 +250,7 @@ int job_pump(int argc, char **argv)
     signal(SIGQUIT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
-    if (sys_close_from(3) < 0 || chdir("/") < 0) {
+    if (sys_close_from(3) < 0 || chdir("/") < 0 || pipe2(report, O_CLOEXEC) < 0) {
         line_say(1, "error cannot let go of what was inherited: %s", strerror(errno));
         return EXIT_FAILED;
     }
@@ -240,9 +259,10 @@ int job_pump(int argc, char **argv)
         line_say(1, "error cannot fork: %s", strerror(errno));
         return EXIT_FAILED;
     }
-    if (pid > 0)
-        return EXIT_OK;
-    if (setsid() < 0)
-        return EXIT_FAILED;
-    return stay(path, 1);
+    if (pid == 0) {
+        close(report[0]);
+        return stay(path, report[1]);
+    }
+    close(report[1]);
+    return tell(report[0]);
 }

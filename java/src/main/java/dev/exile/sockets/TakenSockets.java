@@ -60,7 +60,15 @@ public final class TakenSockets implements AutoCloseable {
   }
 
   private void takeFrom(int pid, Set<String> seen) throws IOException {
-    int pidfd = Linux.pidfdOpen(pid);
+    int pidfd;
+    try {
+      pidfd = Linux.pidfdOpen(pid);
+    } catch (Errno e) {
+      if (e.number() == Errno.ESRCH) {
+        return; // ended since it was found: only a running process can do that
+      }
+      throw e;
+    }
     try {
       for (Map.Entry<Integer, String> descriptor : Proc.descriptors(pid).entrySet()) {
         String target = descriptor.getValue();
