@@ -344,7 +344,8 @@ public final class HomeMigration {
     if (commitAttempted && !recordedRollback()) {
       return; // stopped: the next agent reads from the disk how it stands
     }
-    facts.exited = ProcessTree.of(facts.pid).isEmpty();
+    // One that only waits for its parent has ended, too.
+    facts.exited = ProcessTree.of(facts.pid).filter(t -> t.root().state() != 'Z').isEmpty();
     undo();
     lifecycle.force(HomeState.ROLLED_BACK, reason);
     tellRolledBack();

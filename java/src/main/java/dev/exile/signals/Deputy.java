@@ -4,6 +4,7 @@ import dev.exile.linux.Linux;
 import dev.exile.process.Proc;
 import io.netty.channel.Channel;
 import java.io.IOException;
+import java.util.concurrent.TimeUnit;
 
 /**
  * One deputy, as this agent knows it: what it was told, and what it is to be told again when it
@@ -12,6 +13,9 @@ import java.io.IOException;
 // What cannot be written closes the channel; the deputy connects again and is told again.
 @SuppressWarnings("FutureReturnValueIgnored")
 final class Deputy {
+  /** A stop that is not seen within this time was over before it could be told. */
+  private static final long ANSWER_NANOS = TimeUnit.SECONDS.toNanos(5);
+
   private final int pid;
 
   /** Signals of the process that were held for threads that are no more; they come first. */
@@ -30,6 +34,16 @@ final class Deputy {
 
   /** Whether somebody at home has sent it the SIGSTOP by which it stops, or is about to. */
   private boolean asked;
+
+  /**
+   * SIGSTOPs from home that the real process has not been seen to stop by, and when the last came.
+   */
+  private int unanswered;
+
+  private long askedNanos;
+
+  /** Whether it was told to stop, and its watcher has not told since that it goes on. */
+  private boolean told;
 
   /** Whether its watcher, which has just begun, cannot know why it stands. */
   private boolean unseen;
@@ -99,12 +113,25 @@ final class Deputy {
     }
   }
 
-  /** The real process has been stopped, or goes on (0). May be called again. */
+  /**
+   * The real process has been stopped, or goes on (0). May be called again.
+   *
+   * <p>What came of a SIGSTOP and a SIGCONT at home, the deputy has done already: to repeat it here
+   * could undo the next one, and a needless SIGCONT swallows another's, as the kernel keeps but
+   * one.
+   */
   void follow(int signal) {
     boolean changed = signal != stopSignal;
     stopSignal = signal;
+    if (System.nanoTime() - askedNanos > ANSWER_NANOS) {
+      unanswered = 0;
+    }
     if (signal == 0) {
-      send(SentSignal.SIGCONT);
+      if (unanswered == 0 && (stopped || told)) {
+        send(SentSignal.SIGCONT);
+      }
+    } else if (changed && signal == SentSignal.SIGSTOP && unanswered > 0) {
+      unanswered--;
     } else if (changed && !stopped) {
       sayStop();
     }
@@ -112,6 +139,7 @@ final class Deputy {
 
   private void sayStop() {
     unseen = false;
+    told = true;
     say("stop " + stopSignal);
   }
 
@@ -123,6 +151,8 @@ final class Deputy {
   /** Its watcher tells that somebody sends it SIGSTOP; true where the real process is to stop. */
   boolean asked() {
     asked = true;
+    askedNanos = System.nanoTime();
+    unanswered++;
     unseen = false;
     return end == null;
   }
@@ -142,6 +172,7 @@ final class Deputy {
   void continued() {
     stopped = false;
     asked = false;
+    told = false;
     unseen = false;
   }
 
