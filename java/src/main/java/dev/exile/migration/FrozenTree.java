@@ -71,7 +71,13 @@ final class FrozenTree {
       Map<Integer, String> origins = new LinkedHashMap<>(facts.origins);
       List<Integer> outside = new ArrayList<>();
       for (ProcessInfo member : tree.members()) {
-        Cgroup origin = Cgroup.of(member.pid());
+        Cgroup origin;
+        try {
+          origin = Cgroup.of(member.pid());
+        } catch (IOException e) {
+          rethrowUnlessEnded(member.pid(), e);
+          continue;
+        }
         if (!origin.equals(cgroup)) {
           outside.add(member.pid());
           origins.put(member.pid(), origin.directory().toString());
@@ -85,11 +91,26 @@ final class FrozenTree {
         return;
       }
       for (int pid : outside) {
-        cgroup.add(pid);
+        addUnlessEnded(cgroup, pid);
       }
     }
     throw new IOException(
         "process " + root.pid() + " starts new processes faster than they can be gathered");
+  }
+
+  private static void addUnlessEnded(Cgroup cgroup, int pid) throws IOException {
+    try {
+      cgroup.add(pid);
+    } catch (IOException e) {
+      rethrowUnlessEnded(pid, e);
+    }
+  }
+
+  /** A descendant may end at any moment; the root's end is noticed by the next scan. */
+  private static void rethrowUnlessEnded(int pid, IOException e) throws IOException {
+    if (Proc.info(pid).filter(info -> info.state() != 'Z').isPresent()) {
+      throw e;
+    }
   }
 
   /** The cgroup that each process came from. */
