@@ -18,6 +18,12 @@ enum { CRIU_FIRST_GIVEN = 64 };
 must_use pid_t criu_spawn(char *const argv[], volatile pid_t *told);
 
 /*
+ * The same with a terminal for stdin, in a process group of its own: which becomes that of processes whose
+ * group has not come along, and must not be the init's (an orphaned group cannot be stopped by keys).
+ */
+must_use pid_t criu_spawn_at(char *const argv[], int terminal);
+
+/*
  * Makes a running `criu dump` fail by itself: see criu.c for why it is never signalled. Its target may be in
  * any state of the dump; CRIU takes its parasite out of it and leaves it as it found it (frozen).
  */
