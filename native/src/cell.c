@@ -1,16 +1,17 @@
 /*
  * Job `cell`: starts the destination's init in its own namespaces, tells its PID and leaves.
  *
- *   exile-shim cell --id ID --socket PATH --first-pid PID [--root PID] [--env K=V] [--give PID:FD:NUMBER]
- *                   [--terminal INDEX:UID:GID:MODE [--leader]] [--seat NUMBER] -- CRIU...
+ *   exile-shim cell --id ID --socket PATH --first-pid PID [--root PID] [--env K=V] [--orphaned]
+ *                   [--give PID:FD:NUMBER] [--terminal INDEX:UID:GID:MODE [--leader]] [--seat NUMBER]
+ *                   -- CRIU...
  *
  * --give duplicates descriptor FD of process PID, for CRIU to have it as NUMBER and to --inherit-fd it. It is
  * closed everywhere else.
  *
  * --terminal makes a pseudo terminal of that number (and owner, and mode in octal) in the cell, which is CRIU's
- * standard input and, with --seat (twice at most), its descriptor NUMBER, too. It is the controlling terminal of the init, in
- * whose session the process then is, unless with --leader the process leads a session itself. The line that
- * tells the init's PID then also tells the descriptor by which it holds the master.
+ * standard input and, with --seat (twice at most), its descriptor NUMBER, too. It is the controlling terminal
+ * of the init, in whose session the process then is, unless with --leader the process leads a session itself.
+ * The line that tells the init's PID then also tells the descriptor by which it holds the master.
  */
 #include "cell.h"
 #include "criu.h"
@@ -104,6 +105,9 @@ static int take_option(struct cell *cell, int option, char *value)
                                                        : usage_error("cell: --first-pid takes a PID above 1");
     case 'r':
         return parse_pid(value, &cell->root) == 0 ? 0 : usage_error("cell: --root takes a PID above 1");
+    case 'o':
+        cell->orphaned = true;
+        return 0;
     case 'e':
         /* Into our own environment: the init and CRIU, and CRIU's hook, inherit it. */
         return strchr(value, '=') && putenv(value) == 0 ? 0 : usage_error("cell: --env takes K=V");
@@ -131,7 +135,8 @@ static int parse(int argc, char **argv, struct cell *cell)
         {"first-pid", required_argument, NULL, 'f'}, {"root", required_argument, NULL, 'r'},
         {"env", required_argument, NULL, 'e'},       {"give", required_argument, NULL, 'g'},
         {"terminal", required_argument, NULL, 't'},  {"leader", no_argument, NULL, 'l'},
-        {"seat", required_argument, NULL, 'n'},      {NULL, 0, NULL, 0},
+        {"seat", required_argument, NULL, 'n'},      {"orphaned", no_argument, NULL, 'o'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 

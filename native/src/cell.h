@@ -5,6 +5,7 @@
 #include "shim.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 /*
@@ -25,7 +26,8 @@ struct cell {
     const char *id;
     const char *socket;
     pid_t first_pid;
-    pid_t root; /* 0: nobody's end is reported */
+    pid_t root;    /* 0: nobody's end is reported */
+    bool orphaned; /* the root's process group is, at home: the keyboard's stop signals stop nobody there */
     struct seat *seat; /* NULL: no terminal */
     char **criu;
 };

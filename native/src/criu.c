@@ -26,10 +26,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void exec_criu(char *const argv[], int terminal)
+static void exec_criu(char *const argv[], bool lead, int terminal)
 {
     sigset_t none;
 
+    if (lead && setpgid(0, 0) < 0)
+        return;
     for (int fd = 0; fd <= 2; fd++) {
         if (sys_null(fd) < 0)
             return;
@@ -37,7 +39,7 @@ static void exec_criu(char *const argv[], int terminal)
     if (terminal >= 0) {
         /* It sets modes and the foreground group from a group in the background. */
         signal(SIGTTOU, SIG_IGN);
-        if (dup2(terminal, 0) < 0 || setpgid(0, 0) < 0)
+        if (dup2(terminal, 0) < 0)
             return;
     }
     if (sys_close_range(3, CRIU_FIRST_GIVEN - 1) < 0)
@@ -49,7 +51,7 @@ static void exec_criu(char *const argv[], int terminal)
     execvp(argv[0], argv);
 }
 
-static pid_t spawn(char *const argv[], volatile pid_t *told, int terminal)
+pid_t criu_spawn(char *const argv[], bool lead, int terminal, volatile pid_t *told)
 {
     pid_t pid = fork();
 
@@ -58,20 +60,10 @@ static pid_t spawn(char *const argv[], volatile pid_t *told, int terminal)
     if (pid == 0) {
         if (told)
             *told = getpid();
-        exec_criu(argv, terminal);
+        exec_criu(argv, lead, terminal);
         _exit(127);
     }
     return pid;
-}
-
-pid_t criu_spawn(char *const argv[], volatile pid_t *told)
-{
-    return spawn(argv, told, -1);
-}
-
-pid_t criu_spawn_at(char *const argv[], int terminal)
-{
-    return spawn(argv, NULL, terminal);
 }
 
 int criu_make_fail(pid_t pid)

@@ -38,6 +38,7 @@ enum {
     NEWS_SLOW_RETRY_MS = 1000,
     EXITED_SLOW_AFTER_MS = 10000,
     EXITED_SLOW_RETRY_MS = 2000,
+    UNKNOWN = -1,
 };
 
 enum stage { START, DECIDING, RELEASED, RESUMED };
@@ -56,7 +57,7 @@ struct init {
     int root_status;
     bool childless;
     int root_stop;   /* the signal that stopped it, 0 while it runs */
-    int told_stop;   /* what the agent last acknowledged of that */
+    int told_stop;   /* what the agent last acknowledged of that; UNKNOWN while it is asked to */
     int asking_stop; /* what it is being told */
     struct talk news;
     bool talking;
@@ -213,30 +214,38 @@ static bool has_news(const struct init *init)
     return init->stage == RESUMED && !init->root_gone && init->root_stop != init->told_stop;
 }
 
+static void begin_news(struct init *init)
+{
+    struct talk *news = &init->news;
+
+    if (init->root_stop)
+        talk_begin(news, init->cell->socket, EXITED_RETRY_MS, "stopped %s %d %d", init->cell->id,
+                   init->cell->root, init->root_stop);
+    else
+        talk_begin(news, init->cell->socket, EXITED_RETRY_MS, "continued %s %d", init->cell->id,
+                   init->cell->root);
+    news->slow_at = sys_now() + (uint64_t)NEWS_SLOW_AFTER_MS * 1000;
+    news->slow_retry_ms = NEWS_SLOW_RETRY_MS;
+    init->asking_stop = init->root_stop;
+    init->told_stop = UNKNOWN;
+}
+
 /*
  * The parent at home is to see the root stop and go on. Told is the state as it is now, until the agent
- * acknowledges it: a stop that was over before it could be told is passed over. Others than the root have
- * their parent in here.
+ * acknowledges it: a stop that was over before it could be told is passed over. One that the agent may have
+ * heard of is not, and until it has answered it hears nothing newer, which it might take in before. Others
+ * than the root have their parent in here.
  */
 static void step_news(struct init *init)
 {
     struct talk *news = &init->news;
 
-    if (!has_news(init) || init->asking_stop != init->root_stop)
+    if (!has_news(init)) {
         talk_end(news);
-    if (!has_news(init))
         return;
-    if (news->in.fd < 0 && (!news->path || init->asking_stop != init->root_stop)) {
-        init->asking_stop = init->root_stop;
-        if (init->root_stop)
-            talk_begin(news, init->cell->socket, EXITED_RETRY_MS, "stopped %s %d %d", init->cell->id,
-                       init->cell->root, init->root_stop);
-        else
-            talk_begin(news, init->cell->socket, EXITED_RETRY_MS, "continued %s %d", init->cell->id,
-                       init->cell->root);
-        news->slow_at = sys_now() + (uint64_t)NEWS_SLOW_AFTER_MS * 1000;
-        news->slow_retry_ms = NEWS_SLOW_RETRY_MS;
     }
+    if (init->told_stop != UNKNOWN || (news->in.fd < 0 && init->asking_stop != init->root_stop))
+        begin_news(init);
     if (!talk_step(news))
         return;
     if (strcmp(news->answer, "ok") != 0) {
@@ -245,7 +254,6 @@ static void step_news(struct init *init)
     }
     init->told_stop = init->asking_stop;
     talk_end(news);
-    news->path = NULL;
 }
 
 /* Looks at what was learnt. -1: go on; otherwise the exit code. */
@@ -371,7 +379,12 @@ int init_run(const struct cell *cell, int report)
         line_say(report, "error cannot open /dev/null");
         return EXIT_FAILED;
     }
-    init.criu = cell->seat ? criu_spawn_at(cell->criu, cell->seat->slave) : criu_spawn(cell->criu, NULL);
+    /*
+     * With --shell-job CRIU takes the tree's root, unless that leads its group, into its own group. It is to
+     * stop there by the keyboard's signals where it does at home: for the kernel that is where its parent,
+     * which is us, is of the same session and of another group.
+     */
+    init.criu = criu_spawn(cell->criu, !cell->orphaned, cell->seat ? cell->seat->slave : -1, NULL);
     if (init.criu < 0) {
         line_say(report, "error cannot fork: %s", strerror(-init.criu));
         return EXIT_FAILED;

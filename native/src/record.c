@@ -43,6 +43,8 @@ int records_set(struct records *records, pid_t pid, uint64_t number)
     size_t at = find(records, pid);
     struct record *one = &records->list[at];
 
+    if (records_have(records, pid, number))
+        return 0;
     if (at == MAX_RECORDS)
         return -ENOSPC;
     *one = (struct record){.pid = (uint64_t)pid, .last = number};

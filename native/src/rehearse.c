@@ -87,11 +87,21 @@ int rehearse_own_program(const char **path)
     return 0;
 }
 
+static bool has_ended(pid_t pid)
+{
+    struct proc_status status;
+
+    return proc_status(pid, pid, &status) < 0 || status.state == 'Z' || status.state == 'X';
+}
+
 static void tell(pid_t pid, const char *program, const char *socket)
 {
     const char *why = "";
     int error = rehearse(pid, program, socket, &why);
 
+    /* Whatever failed may have failed because it ended meanwhile. */
+    if (error < 0 && has_ended(pid))
+        error = -ESRCH;
     if (error == 0)
         line_say(1, "fit %d", pid);
     else if (error == -ESRCH)

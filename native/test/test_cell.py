@@ -242,6 +242,17 @@ class CellTest(CellCase):
         self.assertTrue(again.saw(f"exited m1 {ROOT} 9"))
         self.assert_gone()
 
+    def test_a_stop_that_ends_before_the_agent_has_answered_is_called_off(self):
+        for answer in ("ok", None):
+            agent = self.agent(stopped=lambda: kill(root, 18) or answer, continued="ok")
+            root = self.stoppable(agent)
+            kill(root, 19)
+            self.assertTrue(agent.saw(f"continued m1 {ROOT}"), agent.lines)
+            kill(root)
+            self.assert_gone()
+            self.cut()
+            agent.close()
+
     def test_a_root_that_never_was_is_a_failure(self):
         agent = self.agent()
         self.script(f"{BOTH}", root=77)

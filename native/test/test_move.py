@@ -96,26 +96,59 @@ class MoveTest(DeputyCase, CellCase):
         home.tell(victim.pid, "exit 9")
         self.assertEqual(-9, victim.process.wait(5))
 
-    def test_a_stop_of_the_keyboard_stops_there(self):
-        """The signal's default action, with no help: the cell's init stands in for the shell."""
-        cell_agent = CellCase.agent(self, stopped="ok", continued="ok")
-        process = subprocess.Popen(["sleep", "62"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL, preexec_fn=os.setpgrp)
+    def job(self, seconds, group):
+        """A process with no handlers, in this group; 0: it leads one."""
+        process = subprocess.Popen(["sleep", str(seconds)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, process_group=group)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        guard = self.move(process.pid)
+        return process.pid
+
+    def moved(self, pid, extra=()):
+        """Moves it all the way. The cell's agent, and a post."""
+        cell_agent = CellCase.agent(self, stopped="ok", continued="ok")
+        guard = self.move(pid)
         self.assertEqual("dumped 0", guard.ask("dump"), self.log("dump.log"))
         self.cell([CRIU, "restore", "-d", "-D", self.images, "-o", "restore.log", "--shell-job", "--action-script", SHIM,
-                   *COMMON], root=process.pid, first=process.pid + 1000)
+                   *COMMON], root=pid, first=pid + 1000, extra=extra)
         self.assertTrue(cell_agent.saw("resumed m1"), self.log("restore.log"))
         post = Post(self.init)
         self.addCleanup(post.end)
-        self.assertRegex(post.deliver(process.pid, 0, info(20, 128)), "^delivered")
-        self.assertTrue(cell_agent.saw(f"stopped m1 {process.pid} 20"), cell_agent.lines)
-        self.assertRegex(post.deliver(process.pid, 0, info(18, 0, 7)), "^delivered")
-        self.assertTrue(cell_agent.saw(f"continued m1 {process.pid}"), cell_agent.lines)
-        self.assertRegex(post.deliver(process.pid, 0, info(2, 128)), "^delivered")
-        self.assertTrue(cell_agent.saw(f"exited m1 {process.pid} 2"), cell_agent.lines)
+        return cell_agent, post
+
+    def assert_stops(self, pid):
+        """By the signal's default action, with no help: the cell's init stands in for the shell."""
+        cell_agent, post = self.moved(pid)
+        for number in (20, 21, 22):
+            self.assertRegex(post.deliver(pid, 0, info(number, 128)), "^delivered")
+            self.assertTrue(cell_agent.saw(f"stopped m1 {pid} {number}"), cell_agent.lines)
+            cell_agent.lines.clear()
+            self.assertRegex(post.deliver(pid, 0, info(18, 0, 7)), "^delivered")
+            self.assertTrue(cell_agent.saw(f"continued m1 {pid}"), cell_agent.lines)
+        self.assertRegex(post.deliver(pid, 0, info(2, 128)), "^delivered")
+        self.assertTrue(cell_agent.saw(f"exited m1 {pid} 2"), cell_agent.lines)
+
+    def test_a_stop_of_the_keyboard_stops_the_leader_of_a_job(self):
+        self.assert_stops(self.job(62, 0))
+
+    def test_a_stop_of_the_keyboard_stops_a_later_member_of_a_pipeline(self):
+        self.assert_stops(self.job(62, self.job(61, 0)))
+
+    def test_where_no_shell_could_stop_it_none_can_there(self):
+        """In an orphaned process group the kernel discards the keyboard's stop signals."""
+        script = subprocess.Popen(["sh", "-c", "sleep 62 >/dev/null & echo $!; wait"], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+        self.addCleanup(script.wait)
+        self.addCleanup(script.kill)
+        self.addCleanup(script.stdout.close)
+        pid = int(script.stdout.readline())
+        self.addCleanup(kill, pid)
+        cell_agent, post = self.moved(pid, extra=["--orphaned"])
+        for number in (20, 21, 22):
+            self.assertRegex(post.deliver(pid, 0, info(number, 128)), "^delivered")
+        self.assertRegex(post.deliver(pid, 0, info(15, 0)), "^delivered")
+        self.assertTrue(cell_agent.saw(f"exited m1 {pid} 15"), cell_agent.lines)
+        self.assertEqual([], [line for line in cell_agent.lines if "stopped" in line])
 
     def inside(self, pid):
         return next(p for p in in_namespace_of(self.init) if status(p, "NSpid")[0].split()[-1] == str(pid))

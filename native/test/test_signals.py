@@ -117,6 +117,20 @@ class PostTest(PostCase):
                 self.assert_runs()
                 self.outer.kill()
 
+    def test_what_is_on_record_is_not_delivered_again(self):
+        self.victim_cell()
+        record = os.path.join(self.folder, "record")
+        post = self.post("--record", record)
+        for sequence in (1, 2, 3):
+            self.assertEqual(f"delivered {sequence}", post.deliver(self.inner, 0, info(40, -1, 1, 2, sequence), sequence))
+        for again in (post, self.post("--record", record)):
+            for sequence in (1, 2, 3):
+                self.assertEqual(f"delivered {sequence}",
+                                 again.deliver(self.inner, 0, info(40, -1, 1, 2, sequence), sequence))
+        self.assertEqual("delivered 4", again.deliver(self.inner, 0, info(40, -1, 1, 2, 4), 4))
+        self.assertTrue(until(lambda: len(self.logged()) == 4))
+        self.assertEqual([1, 2, 3, 4], [w[5] for w in self.logged()])
+
     def test_a_thread_gets_its_own(self):
         self.victim_cell(3)
         post = self.post()
@@ -246,6 +260,7 @@ class WholeWayTest(PostCase):
         home = self.victim(3)
         self.victim_cell(3)
         post = self.post()
+        self.assertTrue(until(lambda: len(threads(home.pid)) == len(threads(self.pid)) >= 4))
         there = dict(zip(threads(home.pid), (self.inner_pid(self.pid, tid) for tid in threads(self.pid))))
         there[0] = 0
         wanted = []

@@ -28,15 +28,18 @@ final class FrozenTree {
   private final Cgroup cgroup;
   private final int root;
   private final boolean shellJob;
+  private final boolean orphaned;
   private final FreezeGuard guard;
   private boolean ours = true;
 
-  private FrozenTree(Shim shim, Facts facts, int root, boolean shellJob, FreezeGuard guard) {
+  private FrozenTree(
+      Shim shim, Facts facts, ProcessTree tree, boolean shellJob, FreezeGuard guard) {
     this.shim = shim;
     this.facts = facts;
     this.cgroup = new Cgroup(Path.of(facts.cgroup));
-    this.root = root;
+    this.root = tree.root().pid();
     this.shellJob = shellJob;
+    this.orphaned = tree.isOrphaned();
     this.guard = guard;
   }
 
@@ -57,7 +60,7 @@ final class FrozenTree {
                 cgroup.directory(),
                 shellJob);
     FreezeGuard guard = FreezeGuard.start(site.shim(), cgroup.directory(), origins(facts), dump);
-    return new FrozenTree(site.shim(), facts, tree.root().pid(), shellJob, guard);
+    return new FrozenTree(site.shim(), facts, tree, shellJob, guard);
   }
 
   /** A child forked while we move its parent may be left outside: look again until none is. */
@@ -147,6 +150,11 @@ final class FrozenTree {
   /** Whether the session leader is not part of the tree. */
   boolean shellJob() {
     return shellJob;
+  }
+
+  /** Whether the root's process group is orphaned, see {@link ProcessTree#isOrphaned}. */
+  boolean orphaned() {
+    return orphaned;
   }
 
   /** Runs CRIU's dump. */

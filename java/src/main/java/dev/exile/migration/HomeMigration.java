@@ -213,7 +213,8 @@ public final class HomeMigration {
             .setId(facts.id)
             .setRootPid(facts.pid)
             .addAllPids(facts.members)
-            .setShellJob(frozen.shellJob());
+            .setShellJob(frozen.shellJob())
+            .setOrphaned(frozen.orphaned());
     sockets.describe(request);
     streams.describe(request);
     RestoreReply reply = peer.restore(request.build());

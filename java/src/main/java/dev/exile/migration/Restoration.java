@@ -93,6 +93,7 @@ final class Restoration {
             site.cellSocket(),
             request.getRootPid(),
             firstPid,
+            request.getOrphaned(),
             gifts,
             command);
     cell = started.cell();

@@ -41,6 +41,7 @@ public record Cell(int init, long startTicks) {
    * @param socket where hook and init report to the agent, see {@link CellServer}
    * @param root PID of the process to be restored
    * @param firstPid PIDs of CRIU and of the hook begin here, clear of those to be restored
+   * @param orphaned whether the root's process group is, see {@link ProcessTree#isOrphaned}
    * @param gifts descriptors for CRIU, as the shim's cell takes them: PID:FD:NUMBER
    */
   public static Started start(
@@ -50,6 +51,7 @@ public record Cell(int init, long startTicks) {
       Path socket,
       int root,
       int firstPid,
+      boolean orphaned,
       List<String> gifts,
       List<String> restore)
       throws IOException {
@@ -64,6 +66,9 @@ public record Cell(int init, long startTicks) {
                 Integer.toString(root),
                 "--first-pid",
                 Integer.toString(firstPid)));
+    if (orphaned) {
+      arguments.add("--orphaned");
+    }
     gifts.forEach(gift -> arguments.addAll(List.of("--give", gift)));
     arguments.add("--");
     arguments.addAll(restore);

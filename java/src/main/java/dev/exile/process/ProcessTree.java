@@ -3,7 +3,10 @@ package dev.exile.process;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * A process with all its descendants: what migrates together.
@@ -40,6 +43,23 @@ public record ProcessTree(ProcessInfo root, List<ProcessInfo> members) {
   /** Resident bytes of all members; what they share counts once for each. */
   public long residentBytes() {
     return members.stream().mapToLong(p -> Proc.residentBytes(p.pid())).sum();
+  }
+
+  /**
+   * Whether the root's process group is orphaned: no member has a parent of its session in another
+   * group, which could wake it. The kernel discards the keyboard's stop signals there.
+   */
+  public boolean isOrphaned() {
+    Map<Integer, ProcessInfo> all =
+        Proc.all().stream().collect(Collectors.toMap(ProcessInfo::pid, Function.identity()));
+    return all.values().stream()
+        .filter(p -> p.group() == root.group() && p.state() != 'Z' && p.parent() != 1)
+        .map(p -> all.get(p.parent()))
+        .noneMatch(
+            parent ->
+                parent != null
+                    && parent.group() != root.group()
+                    && parent.session() == root.session());
   }
 
   /** True where {@code pid} is one of the ancestors of the tree's root, or the root itself. */

@@ -99,9 +99,9 @@ public final class Deputies implements AutoCloseable {
   private synchronized void begin() throws IOException {
     Transcript said = Transcript.read(transcript);
     for (int pid : deputizing.processes().keySet()) {
-      if (!said.held().containsKey(pid)) {
-        killed(pid); // before it could become one
-      } else if (!said.frozen().contains(pid)) {
+      if (said.ended(pid)) {
+        killed(pid);
+      } else if (said.held().containsKey(pid) && !said.frozen().contains(pid)) {
         deputy(pid);
       }
     }

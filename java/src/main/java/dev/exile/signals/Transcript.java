@@ -18,14 +18,17 @@ import java.util.Set;
  * @param held per process that was there to become a deputy, in order, the signals of threads that
  *     are no more; numbered from 1
  * @param frozen bodies that could not become deputies
+ * @param gone those that ended instead
  * @param error what went wrong last; null where the last run did all of its work
  */
-record Transcript(Map<Integer, List<SentSignal>> held, Set<Integer> frozen, String error) {
+record Transcript(
+    Map<Integer, List<SentSignal>> held, Set<Integer> frozen, Set<Integer> gone, String error) {
 
   /** Reads it; where there is none, nothing has been said. */
   static Transcript read(Path file) throws IOException {
     Map<Integer, List<SentSignal>> held = new LinkedHashMap<>();
     Set<Integer> frozen = new HashSet<>();
+    Set<Integer> gone = new HashSet<>();
     String error = "it has not ended";
     for (String line : lines(file)) {
       String[] words = line.split(" ", 4);
@@ -44,6 +47,7 @@ record Transcript(Map<Integer, List<SentSignal>> held, Set<Integer> frozen, Stri
         case "gone" -> {
           held.remove(Integer.valueOf(words[1]));
           frozen.remove(Integer.valueOf(words[1]));
+          gone.add(Integer.valueOf(words[1]));
         }
         case "error" -> error = line;
         case "done" -> {
@@ -53,7 +57,7 @@ record Transcript(Map<Integer, List<SentSignal>> held, Set<Integer> frozen, Stri
         default -> throw new IOException("deputize says '" + line + "'");
       }
     }
-    return new Transcript(held, frozen, error);
+    return new Transcript(held, frozen, gone, error);
   }
 
   private static List<String> lines(Path file) throws IOException {
@@ -62,6 +66,12 @@ record Transcript(Map<Integer, List<SentSignal>> held, Set<Integer> frozen, Stri
     } catch (NoSuchFileException e) {
       return List.of();
     }
+  }
+
+  /** Whether a process was killed before it could become a deputy. */
+  boolean ended(int pid) {
+    // Where not all is done, one of which nothing is said may stand frozen still.
+    return gone.contains(pid) || (error == null && !held.containsKey(pid));
   }
 
   /** How many signals of a process stand here: its deputy's own are numbered from the next on. */

@@ -65,6 +65,16 @@ final class Pump {
             .redirectError(ProcessBuilder.Redirect.DISCARD)
             .start();
     starter.getOutputStream().close();
+    // Its end first: the JDK takes what it has said out of the pipe then, which a reader may miss.
+    try {
+      if (!starter.waitFor(PATIENCE_MILLIS, TimeUnit.MILLISECONDS)) {
+        starter.destroyForcibly();
+        throw new ShimException("the pump did not start in time");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new ShimException("interrupted while the pump was started");
+    }
     String said = starter.inputReader(StandardCharsets.UTF_8).readLine();
     if (said == null || !said.startsWith("pump ")) {
       throw new ShimException(said == null ? "the pump did not start" : said);

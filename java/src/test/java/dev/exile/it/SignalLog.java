@@ -1,6 +1,7 @@
 package dev.exile.it;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
@@ -70,9 +71,31 @@ final class SignalLog {
           LIMIT,
           () -> count + " signals arrive, but: " + count(received()),
           () -> count(received()) >= count);
-      assertEquals(new TreeMap<>(sent), received());
+      Map<String, List<String>> received = received();
+      assertEquals(sent.keySet(), received.keySet());
+      sent.forEach(
+          (key, signals) ->
+              assertTrue(
+                  signals.equals(received.get(key)),
+                  () -> difference(key, signals, received.get(key))));
       return sent;
     }
+  }
+
+  private static String difference(String key, List<String> sent, List<String> received) {
+    int same = 0;
+    while (same < Math.min(sent.size(), received.size())
+        && sent.get(same).equals(received.get(same))) {
+      same++;
+    }
+    return "%s: %d sent, %d received, the first %d alike, then sent %s and received %s"
+        .formatted(
+            key,
+            sent.size(),
+            received.size(),
+            same,
+            sent.subList(same, Math.min(same + 5, sent.size())),
+            received.subList(same, Math.min(same + 5, received.size())));
   }
 
   private static int count(Map<String, List<String>> signals) {

@@ -42,6 +42,20 @@ class SignalsIT {
   }
 
   @Test
+  void agentsMayDieAndNoSignalIsLostOrDoubled(Testbed bed) throws InterruptedException {
+    SignalLog log = SignalLog.start(bed, "a", "deaths");
+    Exile.move(bed, log.process(), "b");
+    SignalLog.Storm storm = log.storm(6_000, 15, 2);
+    for (String host : List.of("a", "b", "a", "b")) {
+      TimeUnit.MILLISECONDS.sleep(500);
+      bed.agentStop(host, "KILL");
+      bed.agentStart(host);
+    }
+
+    storm.assertArrived();
+  }
+
+  @Test
   void aSignalAtAnyMomentOfAMoveArrivesOnce(Testbed bed) {
     for (int move = 0; move < MOVES; move++) {
       SignalLog log = SignalLog.start(bed, "a", "move" + move);

@@ -69,6 +69,18 @@ class ProcessTreeTest {
   }
 
   @Test
+  void itsGroupIsOrphanedWhereNoParentCouldWakeIt() throws IOException {
+    for (String control : List.of("+m", "-m")) { // -m: as in an interactive shell
+      Process session =
+          new ProcessBuilder("setsid", "bash", "-c", "set " + control + "; sleep 9 & echo $!; wait")
+              .start();
+      int pid = Integer.parseInt(session.inputReader().readLine());
+      assertEquals(control.equals("+m"), ProcessTree.of(pid).orElseThrow().isOrphaned(), control);
+      ProcessHandle.of(pid).orElseThrow().destroyForcibly();
+    }
+  }
+
+  @Test
   void isBelowItsAncestorsOnly() {
     ProcessTree tree = ProcessTree.of(below).orElseThrow();
     int self = (int) ProcessHandle.current().pid();

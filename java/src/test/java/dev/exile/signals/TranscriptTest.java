@@ -1,6 +1,7 @@
 package dev.exile.signals;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -69,6 +70,10 @@ class TranscriptTest {
     assertTrue(said.held().containsKey(5));
     assertEquals(Set.of(5), said.held().keySet());
     assertEquals("error 5 no", said.error());
+    assertTrue(said.ended(4));
+    assertFalse(said.ended(5));
+    assertFalse(said.ended(6), "may stand frozen behind the one that refused");
+    assertTrue(read("body 5", "deputy 5", "done").ended(6));
   }
 
   @Test
