@@ -6,6 +6,7 @@ import dev.exile.process.ProcessInfo;
 import dev.exile.process.ProcessTree;
 import dev.exile.shim.FreezeGuard;
 import dev.exile.shim.Shim;
+import dev.exile.streams.Terminal;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -50,7 +51,8 @@ final class FrozenTree {
     site.journal().save(facts); // before it is there: whoever comes after us finds it
     Cgroup cgroup = new Cgroup(origin).create("exile-" + facts.id);
     gather(site, facts, tree.root(), cgroup);
-    boolean shellJob = tree.root().session() != tree.root().pid();
+    boolean terminal = Terminal.of(tree.pids()) != null;
+    boolean shellJob = terminal || tree.root().session() != tree.root().pid();
     List<String> dump =
         site.criu()
             .dump(
@@ -58,7 +60,8 @@ final class FrozenTree {
                 site.images(facts.id),
                 site.log(facts.id, "dump"),
                 cgroup.directory(),
-                shellJob);
+                shellJob,
+                terminal ? Terminal.external() : List.of());
     FreezeGuard guard = FreezeGuard.start(site.shim(), cgroup.directory(), origins(facts), dump);
     return new FrozenTree(site.shim(), facts, tree, shellJob, guard);
   }
@@ -147,7 +150,7 @@ final class FrozenTree {
     return ticks;
   }
 
-  /** Whether the session leader is not part of the tree. */
+  /** Whether its session, or its terminal, is not its own. */
   boolean shellJob() {
     return shellJob;
   }
