@@ -7,10 +7,12 @@
  * Lines on the socket, one answer each, or "error TEXT":
  *   take NAME up|down PID FD     joins a descriptor of another process to a wire (home).   took NAME FAR SIZE
  *   make NAME up|down SIZE       joins a new pipe to a wire (destination).                 made NAME FAR END
- *   terminal NAME PATH           joins this terminal, whose job moves (home)               took NAME FAR 0
+ *   terminal NAME PATH keys|none joins this terminal, whose job moves (home); keys: some one
+ *                                of it may read them                                       took NAME FAR 0
  *   member PID                   one that moves with it (home), the root first             ok
  *   join NAME PID FD             joins the master that the cell's init holds (there)       took NAME FAR 0
  *   release                      a deputy is to stop or end: the terminal is the shell's   released
+ *   look                         a deputy was continued: the job may be in the background  ok
  *   resized                      the terminal's window may have another size               ok
  *   start                        FAR and END have been taken, with pidfd_getfd(2), from our descriptors of
  *                                these numbers; ours are closed. Bytes move from now on.   started
@@ -150,7 +152,8 @@ static bool may_take_terminal(const struct pump *pump, int fd, const char *name)
 static void obey_terminal(struct pump *pump, int fd, char **words)
 {
     if (may_take_terminal(pump, fd, words[1]))
-        took_terminal(pump, fd, words[1], terminal_take(&pump->terminal, words[2]));
+        took_terminal(pump, fd, words[1],
+                      terminal_take(&pump->terminal, words[2], strcmp(words[3], "keys") == 0));
 }
 
 static void obey_join(struct pump *pump, int fd, char **words)
@@ -187,6 +190,13 @@ static void obey_release(struct pump *pump, int fd)
 {
     release(pump);
     line_say(fd, "released");
+}
+
+static void obey_look(struct pump *pump, int fd)
+{
+    if (has_terminal(pump) && pump->started && pump->terminal.home && !pump->terminal.over)
+        terminal_home_look(&pump->terminal);
+    line_say(fd, "ok");
 }
 
 static void obey_resized(struct pump *pump, int fd)
@@ -240,7 +250,7 @@ static void obey(void *context, int fd, char *line)
         obey_take(pump, fd, words);
     else if (count == 4 && strcmp(words[0], "make") == 0)
         obey_make(pump, fd, words);
-    else if (count == 3 && strcmp(words[0], "terminal") == 0)
+    else if (count == 4 && strcmp(words[0], "terminal") == 0)
         obey_terminal(pump, fd, words);
     else if (count == 4 && strcmp(words[0], "join") == 0)
         obey_join(pump, fd, words);
@@ -248,6 +258,8 @@ static void obey(void *context, int fd, char *line)
         obey_member(pump, fd, words);
     else if (count == 1 && strcmp(words[0], "release") == 0)
         obey_release(pump, fd);
+    else if (count == 1 && strcmp(words[0], "look") == 0)
+        obey_look(pump, fd);
     else if (count == 1 && strcmp(words[0], "resized") == 0)
         obey_resized(pump, fd);
     else if (count == 1 && strcmp(words[0], "start") == 0)

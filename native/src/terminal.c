@@ -25,7 +25,7 @@ static int join(struct terminal *terminal, int real, bool home)
     return 0;
 }
 
-int terminal_take(struct terminal *terminal, const char *path)
+int terminal_take(struct terminal *terminal, const char *path, bool keys)
 {
     /* A description of our own, so that not to block is our affair only. */
     int real = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -38,6 +38,8 @@ int terminal_take(struct terminal *terminal, const char *path)
         return -ENOTTY;
     }
     error = join(terminal, real, true);
+    if (error == 0)
+        terminal->keys = keys;
     if (error == 0 && ioctl(real, TIOCGWINSZ, &terminal->size) < 0)
         error = -errno;
     return error;
@@ -95,11 +97,25 @@ static void over(struct terminal *terminal)
     terminal->over = true;
 }
 
+/* How much from there on can be written as it is: all up to a return that `real` adds by itself. */
+static size_t run_length(const struct frame *frame, size_t from, bool adds_returns)
+{
+    size_t at = from;
+
+    while (at < frame->size && !(adds_returns && at + 1 < frame->size && frame->data[at] == '\r' &&
+                                 frame->data[at + 1] == '\n'))
+        at++;
+    return at - from;
+}
+
 /* The rest of a data frame. A terminal that is gone swallows all. */
 static void write_real(struct terminal *terminal, const struct frame *frame)
 {
+    bool adds_returns = terminal->home && terminal_home_adds_returns(terminal);
+
     while (terminal->real >= 0 && terminal->written < frame->size) {
-        ssize_t n = write(terminal->real, frame->data + terminal->written, frame->size - terminal->written);
+        size_t size = run_length(frame, terminal->written, adds_returns);
+        ssize_t n = size > 0 ? write(terminal->real, frame->data + terminal->written, size) : 1;
 
         if (n >= 0)
             terminal->written += (size_t)n;

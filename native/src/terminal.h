@@ -3,10 +3,13 @@
  * what it does for any process: echo, editing, signals from keys. Home's terminal is in raw mode meanwhile and
  * only passes keys and output, as with ssh; but it does so only while the job is in the foreground there:
  *
- *   foreground  keys are read, the modes are raw
+ *   foreground  keys are read, the modes are raw, but for what is done to output: those who stay write, too
  *   background  the shell has the terminal: nothing is read, its modes are left alone. Output is shown.
  *   released    told by the agent, before it lets a deputy stop or end: the modes are those that the process
  *               has set; then as in the background
+ *
+ * Keys are left to others where no one of those who move reads them, or where one who stays and is of the same
+ * job has opened the terminal by itself, as a pager at the end of a pipe does. Then the modes are left alone, too.
  *
  * Nobody tells when a shell puts a job into the foreground again, so in the background that is looked at ten
  * times a second; while the job is stopped as well.
@@ -43,6 +46,7 @@ struct terminal {
     struct winsize size; /* home: as told last */
     /* Home only. */
     dev_t device;
+    bool keys; /* somebody who moves may read them */
     pid_t members[MAX_MEMBERS_OF_TERMINAL]; /* those who have moved, as deputies; the root first */
     size_t count;
     bool foreground;
@@ -50,12 +54,14 @@ struct terminal {
     unsigned int sightings; /* in a row, of the job in the foreground */
     uint64_t look_at;
     uint64_t hold_until; /* keys are not read: one was a signal to the job */
+    uint64_t judged_at;  /* when was last looked for others of the job who read them */
+    bool others;         /* there are */
     /* There only. */
     pid_t init;
 };
 
 /* Opens home's terminal by its path. It is left as it is until terminal_start(). */
-must_use int terminal_take(struct terminal *terminal, const char *path);
+must_use int terminal_take(struct terminal *terminal, const char *path, bool keys);
 
 /* One who moves. */
 must_use int terminal_member(struct terminal *terminal, pid_t pid);
@@ -88,6 +94,7 @@ void terminal_step(struct terminal *terminal, const struct pollfd polls[TERMINAL
 void terminal_home_frame(struct terminal *terminal, const struct frame *frame);
 void terminal_home_read(struct terminal *terminal);
 void terminal_home_look(struct terminal *terminal);
+bool terminal_home_adds_returns(const struct terminal *terminal);
 void terminal_there_hang_up(const struct terminal *terminal);
 void terminal_there_frame(struct terminal *terminal, const struct frame *frame);
 void terminal_there_read(struct terminal *terminal);

@@ -14,6 +14,7 @@
 enum {
     LOOK_MS = 100,
     HOLD_MS = 300,
+    OTHERS_MS = 500,
     SIGHTINGS = 2, /* a shell that has just been given the terminal may not have taken it yet */
 };
 
@@ -61,6 +62,75 @@ static void judge(const struct terminal *terminal, bool *foreground, bool *stopp
     }
 }
 
+static bool has_moved(const struct terminal *terminal, pid_t pid)
+{
+    for (size_t i = 0; i < terminal->count; i++) {
+        if (terminal->members[i] == pid)
+            return true;
+    }
+    return false;
+}
+
+/* For each of the foreground group who has stayed, until `each` says true. */
+static bool any_who_stays(const struct terminal *terminal, bool each(pid_t pid, int number), int number)
+{
+    DIR *proc = opendir("/proc");
+    const struct dirent *entry;
+    bool found = false;
+
+    while (proc && !found && (entry = readdir(proc))) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        struct place place;
+
+        if (pid > 0 && !has_moved(terminal, pid) && place_of(pid, &place) == 0 &&
+            place.device == terminal->device && place.group == place.foreground)
+            found = each(pid, number);
+    }
+    if (proc)
+        closedir(proc);
+    return found;
+}
+
+static bool signal_it(pid_t pid, int number)
+{
+    kill(pid, number);
+    return false;
+}
+
+/* What was inherited has the terminal's own name. */
+static bool has_opened_terminal(pid_t pid, int unused)
+{
+    char path[64];
+    DIR *files;
+    const struct dirent *entry;
+    bool found = false;
+
+    (void)unused;
+    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+    files = opendir(path);
+    while (files && !found && (entry = readdir(files))) {
+        char target[16] = {0};
+
+        found = readlinkat(dirfd(files), entry->d_name, target, sizeof(target) - 1) > 0 &&
+                strcmp(target, "/dev/tty") == 0;
+    }
+    if (files)
+        closedir(files);
+    return found;
+}
+
+/* Not at every key: all processes are looked at for it. */
+static bool others_read(struct terminal *terminal)
+{
+    uint64_t now = sys_now();
+
+    if (terminal->judged_at == 0 || now - terminal->judged_at >= OTHERS_MS * 1000) {
+        terminal->judged_at = now;
+        terminal->others = any_who_stays(terminal, has_opened_terminal, 0);
+    }
+    return terminal->others;
+}
+
 static void tell_foreground(struct terminal *terminal, bool is)
 {
     const unsigned char byte = is;
@@ -90,7 +160,8 @@ static void set_raw(const struct terminal *terminal)
         return;
     raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON | IXOFF |
                                IXANY | IUCLC | IMAXBEL);
-    raw.c_oflag &= ~(tcflag_t)OPOST;
+    if (terminal->modes_known)
+        raw.c_oflag = terminal->modes.c_oflag;
     raw.c_lflag &= ~(tcflag_t)(ISIG | ICANON | ECHO | ECHONL | IEXTEN);
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
@@ -113,7 +184,8 @@ static void leave(struct terminal *terminal)
 {
     terminal->foreground = false;
     terminal->sightings = 0;
-    terminal->look_at = sys_now() + LOOK_MS * 1000;
+    /* Who leaves the keys alone has nothing to wait for. */
+    terminal->look_at = terminal->keys ? sys_now() + LOOK_MS * 1000 : 0;
 }
 
 void terminal_home_look(struct terminal *terminal)
@@ -125,6 +197,12 @@ void terminal_home_look(struct terminal *terminal)
     if (terminal->real < 0)
         return;
     judge(terminal, &foreground, &stopped);
+    if (foreground && (!terminal->keys || others_read(terminal))) {
+        terminal->foreground = false;
+        terminal->look_at = terminal->keys ? sys_now() + OTHERS_MS * 1000 : 0;
+        tell_foreground(terminal, true);
+        return;
+    }
     if (foreground == terminal->foreground && foreground)
         return;
     if (foreground) {
@@ -156,6 +234,21 @@ void terminal_home_frame(struct terminal *terminal, const struct frame *frame)
         return;
     memcpy(&terminal->modes, frame->data, sizeof(terminal->modes));
     terminal->modes_known = true;
+    if (terminal->foreground)
+        set_raw(terminal);
+}
+
+/*
+ * What the destination's terminal has done to output is not to be done again. That is one thing only: a
+ * return before each newline. The rest does nothing to what it has been done to already.
+ */
+bool terminal_home_adds_returns(const struct terminal *terminal)
+{
+    const tcflag_t both = OPOST | ONLCR;
+    struct termios here;
+
+    return terminal->modes_known && (terminal->modes.c_oflag & both) == both && terminal->real >= 0 &&
+           tcgetattr(terminal->real, &here) == 0 && (here.c_oflag & both) == both;
 }
 
 /* The signal that a key stands for, or 0. */
@@ -172,34 +265,9 @@ static int signal_of(const struct terminal *terminal, unsigned char key)
     return key == modes->c_cc[VSUSP] ? SIGTSTP : 0;
 }
 
-static bool has_moved(const struct terminal *terminal, pid_t pid)
-{
-    for (size_t i = 0; i < terminal->count; i++) {
-        if (terminal->members[i] == pid)
-            return true;
-    }
-    return false;
-}
-
-/* Those of the foreground group who have stayed are signalled here, the others there by their own terminal. */
-static void signal_those_who_stay(const struct terminal *terminal, int number)
-{
-    DIR *proc = opendir("/proc");
-    const struct dirent *entry;
-
-    while (proc && (entry = readdir(proc))) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        struct place place;
-
-        if (pid > 0 && !has_moved(terminal, pid) && place_of(pid, &place) == 0 &&
-            place.device == terminal->device && place.group == place.foreground)
-            kill(pid, number);
-    }
-    if (proc)
-        closedir(proc);
-}
-
 /*
+ * Those of the job who have stayed are signalled from here, the others there by their own terminal.
+ *
  * Key by key: what follows one that stops or ends the job may be meant for the shell, so it is left where it
  * is until that is clear.
  */
@@ -223,7 +291,7 @@ void terminal_home_read(struct terminal *terminal)
         frames_put(&terminal->frames, FRAME_DATA, data, size);
     if (number) {
         terminal->hold_until = sys_now() + HOLD_MS * 1000;
-        signal_those_who_stay(terminal, number);
+        any_who_stays(terminal, signal_it, number);
     }
 }
 

@@ -51,8 +51,8 @@ class Pump:
         assert (word, same) == ("made", name)
         return take(self.pid, int(far)), take(self.pid, int(end))
 
-    def terminal(self, name, path, members):
-        word, same, far, _ = self.ask(f"terminal {name} {path}").split()
+    def terminal(self, name, path, members, keys="keys"):
+        word, same, far, _ = self.ask(f"terminal {name} {path} {keys}").split()
         assert (word, same) == ("took", name)
         for pid in members:
             assert self.ask(f"member {pid}") == "ok"

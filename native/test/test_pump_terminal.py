@@ -19,11 +19,12 @@ SHELL = """
 import os, signal, sys, time, fcntl, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-def job(group):
+def job(group, opened=None):
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, group)
         signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        kept = open(opened) if opened else None
         time.sleep(60)
         os._exit(0)
     os.setpgid(pid, group or pid)
@@ -35,7 +36,14 @@ os.write(3, b"%d %d\\n" % (first, second))
 while True:
     word = os.read(4, 10).strip()
     if not word: break
-    os.tcsetpgrp(0, first if word == b"fg" else os.getpgrp())
+    if word == b"pager":
+        pager = job(first, "/dev/tty")
+        time.sleep(0.2)
+    elif word == b"quit":
+        os.kill(pager, 9)
+        os.waitpid(pager, 0)
+    else:
+        os.tcsetpgrp(0, first if word == b"fg" else os.getpgrp())
     os.write(3, b"ok\\n")
 time.sleep(60)
 """
@@ -125,8 +133,8 @@ class TerminalTest(Case):
         os.write(self.asks, word.encode())
         self.assertEqual(b"ok\n", os.read(self.answers, 10))
 
-    def move(self):
-        far = self.home.terminal("terminal", self.path, [self.job])
+    def move(self, keys="keys"):
+        far = self.home.terminal("terminal", self.path, [self.job], keys)
         there = self.there.join("terminal", self.init.pid, self.master)
         self.close(self.master)  # the init's alone
         self.there.start()
@@ -226,6 +234,41 @@ class TerminalTest(Case):
         os.kill(self.stays, signal.SIGCONT)
         self.assertTrue(until(lambda: not alive(self.stays)))
         self.assertTrue(alive(self.job))
+
+    def test_what_those_who_stay_write_is_shown_as_ever(self):
+        self.move()
+        os.write(self.slave, b"from there\n\r\n")
+        self.assertEqual(b"from there\r\n\r\r\n", self.shown(b"\r\r\n"))
+        os.write(self.terminal, b"from here\n")
+        self.assertEqual(b"from here\r\n", self.shown(b"\n"))
+        plain = modes(self.slave)
+        plain[1] &= ~termios.OPOST
+        termios.tcsetattr(self.slave, termios.TCSANOW, plain)
+        os.write(self.slave, b"down\nand down")
+        self.assertEqual(b"down\nand down", self.shown(b"and down"))
+
+    def test_keys_that_nobody_of_the_moved_reads_stay_where_they_are(self):
+        before = modes(self.terminal)
+        self.move("none")
+        self.keys(b"mine\r")
+        os.write(self.slave, b"shown\n")
+        self.assertIn(b"shown\r\n", self.shown(b"shown\r\n"))
+        self.assertEqual(before, modes(self.terminal))
+        self.assertEqual(b"mine\n", os.read(self.terminal, 100))
+        self.home.ask("release")
+        self.assertEqual(before, modes(self.terminal))
+        idle = self.switches()
+        time.sleep(0.3)
+        self.assertEqual(idle, self.switches())
+
+    def test_keys_are_left_to_a_pager_of_the_same_job(self):
+        self.shell_does("pager")
+        self.move()
+        self.assertFalse(self.is_raw())
+        self.keys(b"q\r")
+        self.assertEqual(b"q\n", os.read(self.terminal, 100))
+        self.shell_does("quit")
+        self.assertTrue(until(self.is_raw))
 
     def test_a_program_may_take_the_signal_keys_for_itself(self):
         self.move()

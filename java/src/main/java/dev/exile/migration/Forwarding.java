@@ -95,6 +95,9 @@ final class Forwarding {
     SignalBatch.Builder request = SignalBatch.newBuilder().setId(facts.id);
     List<SentSignal> taken = new ArrayList<>();
     for (SentSignal signal : batch) {
+      if (signal.number() == SentSignal.SIGCONT) {
+        streams.continued();
+      }
       if (signal.isWindowChange() && streams.resized()) {
         taken.add(signal);
         continue;

@@ -20,7 +20,10 @@ public record SentSignal(int pid, long sequence, int tid, ByteString siginfo, bo
   public static final int SIGINFO_BYTES = 48;
 
   static final int SIGKILL = 9;
-  static final int SIGCONT = 18;
+
+  /** {@code SIGCONT}. */
+  public static final int SIGCONT = 18;
+
   static final int SIGSTOP = 19;
   private static final int SIGWINCH = 28;
   private static final int SI_KERNEL = 0x80;

@@ -77,7 +77,7 @@ public final class HomeStreams {
   private void takeTerminal(List<Integer> pids) throws IOException {
     Terminal used = Terminal.of(pids);
     if (used != null) {
-      far.put(TERMINAL, pump().terminal(TERMINAL, used.path(), pids).far());
+      far.put(TERMINAL, pump().terminal(TERMINAL, used, pids).far());
       terminal = used.plan(TERMINAL);
     }
   }
@@ -139,6 +139,16 @@ public final class HomeStreams {
   public void release() throws IOException {
     if (pump != null) {
       pump.release();
+    }
+  }
+
+  /**
+   * A deputy was continued: the processes there are to know at once whether they are in the
+   * background, where the terminal is not to be read.
+   */
+  public void continued() throws IOException {
+    if (pump != null) {
+      pump.look();
     }
   }
 

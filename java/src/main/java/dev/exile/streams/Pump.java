@@ -116,8 +116,9 @@ final class Pump {
   }
 
   /** Home: joins a terminal, whose job are these processes, the root first. */
-  Ends terminal(String name, Path terminal, List<Integer> members) throws IOException {
-    Ends ends = ends(ask("terminal %s %s".formatted(name, terminal)));
+  Ends terminal(String name, Terminal terminal, List<Integer> members) throws IOException {
+    String keys = terminal.reads() ? "keys" : "none";
+    Ends ends = ends(ask("terminal %s %s %s".formatted(name, terminal.path(), keys)));
     for (int pid : members) {
       ask("member " + pid);
     }
@@ -132,6 +133,11 @@ final class Pump {
   /** Home: the shell is about to take its terminal back. */
   void release() throws IOException {
     ask("release");
+  }
+
+  /** Home: a deputy was continued, in the foreground or in the background. */
+  void look() throws IOException {
+    ask("look");
   }
 
   /** Home: the terminal's window may have another size. */

@@ -17,9 +17,10 @@ import java.util.TreeMap;
  * @param path such as /dev/pts/7
  * @param index 7 of that
  * @param leader whether the leader of the terminal's session is in the tree
+ * @param reads whether it may read keys: it is its standard input, or has been opened by name
  * @param keys what CRIU is to be given the new terminal for, as its --inherit-fd names it
  */
-public record Terminal(Path path, int index, boolean leader, List<String> keys) {
+public record Terminal(Path path, int index, boolean leader, boolean reads, List<String> keys) {
   /** It has no name of its own: whoever opens it means the controlling terminal. */
   private static final String CONTROLLING = "/dev/tty";
 
@@ -45,6 +46,7 @@ public record Terminal(Path path, int index, boolean leader, List<String> keys) 
     Map<String, String> uses = new TreeMap<>();
     boolean controlling = false;
     boolean leader = false;
+    boolean reads = false;
     for (int pid : pids) {
       ProcessInfo info = Proc.info(pid).orElse(null);
       if (info == null) {
@@ -64,10 +66,11 @@ public record Terminal(Path path, int index, boolean leader, List<String> keys) 
           controlling = true;
         } else if (target.startsWith(PTS) || target.startsWith("/dev/tty")) {
           uses.putIfAbsent(target, where);
+          reads |= entry.getKey() == 0;
         }
       }
     }
-    return uses.isEmpty() ? null : one(uses, leader, controlling);
+    return uses.isEmpty() ? null : one(uses, leader, controlling, reads);
   }
 
   private static String process(ProcessInfo info) {
@@ -83,7 +86,8 @@ public record Terminal(Path path, int index, boolean leader, List<String> keys) 
         : "/dev/char/" + major + ":" + minor;
   }
 
-  private static Terminal one(Map<String, String> uses, boolean leader, boolean controlling)
+  private static Terminal one(
+      Map<String, String> uses, boolean leader, boolean controlling, boolean reads)
       throws IOException {
     List<String> names = List.copyOf(uses.keySet());
     if (names.size() > 1) {
@@ -104,7 +108,12 @@ public record Terminal(Path path, int index, boolean leader, List<String> keys) 
     if (controlling) {
       keys.add(key(Path.of(CONTROLLING)));
     }
-    return new Terminal(path, Integer.parseInt(name.substring(PTS.length())), leader, keys);
+    return new Terminal(
+        path,
+        Integer.parseInt(name.substring(PTS.length())),
+        leader,
+        reads || controlling || leader,
+        keys);
   }
 
   /** What a dump has to leave out: CRIU does not know how to open it again. */
