@@ -168,22 +168,13 @@ static void obey_exit(int status)
         _exit(WEXITSTATUS(status));
 }
 
-/*
- * A stop signal wipes out a pending SIGCONT, which may be the one that is to wake the real process: so all
- * that is pending is taken first. One that comes between that and the stop is lost, as it would be if it
- * came just before the stop.
- *
- * In an orphaned process group the keyboard's stop signals stop nobody. Where the real process stands all the
- * same, SIGSTOP does it: only a SIGCONT ends a stop, so if none is pending now there was no stop.
- */
+/* What is pending is taken first: a SIGCONT among it is older than this stop. */
 static void obey_stop(struct deputy *deputy, int number)
 {
     if (number != SIGSTOP && number != SIGTSTP && number != SIGTTIN && number != SIGTTOU)
         return;
     take_signals(deputy);
-    queue_raise(number);
-    if (!queue_has(SIGCONT))
-        queue_raise(SIGSTOP);
+    queue_stop(number);
 }
 
 static void obey(struct deputy *deputy, char *line)

@@ -24,21 +24,17 @@
  * SIZE is that of the pipe, 0 where it is none. Until `start` nothing is read or written: `quit` leaves no trace. See stream.h for up and down.
  */
 #include "lines.h"
+#include "resident.h"
 #include "server.h"
 #include "stream.h"
 #include "sys.h"
 #include "terminal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 enum {
@@ -47,13 +43,12 @@ enum {
 };
 
 struct pump {
-    struct server server;
     struct stream streams[MAX_STREAMS];
     size_t count;
     struct terminal terminal; /* if it has a name */
     char terminal_name[STREAM_NAME];
     bool started;
-    const char *path;
+    bool quit;
 };
 
 static struct stream *find(struct pump *pump, const char *name)
@@ -243,6 +238,8 @@ static void obey(void *context, int fd, char *line)
     char *rest = NULL;
     size_t count = 0;
 
+    if (!line)
+        return;
     for (char *word = strtok_r(line, " ", &rest); word && count < MAX_WORDS;
          word = strtok_r(NULL, " ", &rest))
         words[count++] = word;
@@ -270,25 +267,26 @@ static void obey(void *context, int fd, char *line)
         line_say(fd, "pid %d", getpid());
     else if (count == 1 && strcmp(words[0], "quit") == 0) {
         release(pump);
-        unlink(pump->path);
         line_say(fd, "bye");
-        exit(EXIT_OK);
+        pump->quit = true;
     } else
         line_say(fd, "error no such command");
 }
 
-static int live(struct pump *pump)
+static int live(struct server *server)
 {
+    static struct pump the_pump;
+    struct pump *pump = &the_pump;
     static struct pollfd polls[SERVER_POLLS + TERMINAL_POLLS + MAX_STREAMS * STREAM_POLLS];
 
-    for (;;) {
+    while (!pump->quit) {
         struct pollfd *of_terminal = polls + SERVER_POLLS;
         struct pollfd *of_streams = of_terminal + TERMINAL_POLLS;
         size_t count = pump->started ? pump->count : 0;
         bool terminal = pump->started && has_terminal(pump);
         int timeout = terminal ? terminal_timeout(&pump->terminal) : -1;
 
-        server_poll(&pump->server, polls);
+        server_poll(server, polls);
         for (size_t i = 0; i < count; i++)
             stream_poll(&pump->streams[i], of_streams + i * STREAM_POLLS);
         of_terminal[0].fd = of_terminal[1].fd = -1;
@@ -300,92 +298,12 @@ static int live(struct pump *pump)
             terminal_step(&pump->terminal, of_terminal);
         for (size_t i = 0; i < count; i++)
             stream_step(&pump->streams[i], of_streams + i * STREAM_POLLS);
-        server_step(&pump->server, polls, obey, pump);
+        server_step(server, polls, obey, pump);
     }
-}
-
-static const char *parse(int argc, char **argv)
-{
-    static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
-    const char *path = NULL;
-    int option;
-
-    while ((option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
-        if (option != 's')
-            return NULL;
-        path = optarg;
-    }
-    return optind == argc ? path : NULL;
-}
-
-/*
- * In the process that stays, which keeps nothing of its starter: neither its descriptors nor its session. What
- * to tell the agent goes to `report`.
- */
-static int stay(const char *path, int report)
-{
-    static struct pump pump;
-    int error;
-
-    pump.path = path;
-    error = setsid() < 0 ? -errno : server_open(&pump.server, path);
-    if (error < 0) {
-        line_say(report, "error cannot listen at %s: %s", path, strerror(-error));
-        return EXIT_FAILED;
-    }
-    prctl(PR_SET_NAME, "exile-pump");
-    for (int fd = 0; fd <= 2; fd++) {
-        if (sys_null(fd) < 0)
-            return EXIT_FAILED;
-    }
-    line_say(report, "pump %d", getpid());
-    close(report);
-    return live(&pump);
-}
-
-/* Passes on what the one that stays reports: its starter may not end before the agent has that. */
-static int tell(int report)
-{
-    struct lines in = {.fd = report};
-    char line[LINE_SIZE];
-
-    while (!lines_next(&in, line)) {
-        if (lines_fill(&in) < 0) {
-            strcpy(line, "error the pump died while it started");
-            break;
-        }
-    }
-    line_say(1, "%s", line);
-    return strncmp(line, "pump ", 5) == 0 ? EXIT_OK : EXIT_FAILED;
+    return EXIT_OK;
 }
 
 int job_pump(int argc, char **argv)
 {
-    const char *path = parse(argc, argv);
-    int report[2];
-    pid_t pid;
-
-    if (!path)
-        return usage_error("pump: --socket PATH is needed, and nothing else");
-    /* A terminal's and a service manager's; only `quit` and SIGKILL end us. */
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGQUIT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    if (sys_close_from(3) < 0 || chdir("/") < 0 || pipe2(report, O_CLOEXEC) < 0) {
-        line_say(1, "error cannot let go of what was inherited: %s", strerror(errno));
-        return EXIT_FAILED;
-    }
-    pid = fork();
-    if (pid < 0) {
-        line_say(1, "error cannot fork: %s", strerror(errno));
-        return EXIT_FAILED;
-    }
-    if (pid == 0) {
-        close(report[0]);
-        return stay(path, report[1]);
-    }
-    close(report[1]);
-    return tell(report[0]);
+    return resident_start("pump", argc, argv, live);
 }

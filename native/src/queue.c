@@ -3,6 +3,7 @@
 #include "siginfo.h"
 
 #include <errno.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -27,6 +28,18 @@ static void never(int number)
     (void)number;
 }
 
+static sigjmp_buf woken;
+static siginfo_t waker;
+
+/* Runs with all signals blocked, and so they stay. */
+static void wake(int number, siginfo_t *info, void *context)
+{
+    (void)number;
+    (void)context;
+    waker = *info;
+    siglongjmp(woken, 1);
+}
+
 static int set_action(int number, void (*handler)(int), unsigned long flags)
 {
     struct action action = {.handler = handler, .flags = flags};
@@ -37,6 +50,7 @@ static int set_action(int number, void (*handler)(int), unsigned long flags)
 int queue_open(struct queue *queue, const char *text)
 {
     struct skip_one skips[MAX_SKIPS];
+    struct sigaction on_continue = {.sa_sigaction = wake, .sa_flags = SA_SIGINFO};
     size_t used = 0;
     int error = skip_parse(text, skips, MAX_SKIPS, &used);
 
@@ -45,6 +59,9 @@ int queue_open(struct queue *queue, const char *text)
     skip_pick(skips, used, getpid(), getpid(), &queue->own);
     skip_pick(skips, used, getpid(), 0, &queue->shared);
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all)) < 0)
+        return -errno;
+    sigfillset(&on_continue.sa_mask);
+    if (sigaction(SIGCONT, &on_continue, NULL) < 0)
         return -errno;
     /*
      * Deputies of children end as the real children do; the real parent reaps those, nobody these. A handler
@@ -119,13 +136,6 @@ int queue_take(struct queue *queue, pid_t *tid, siginfo_t *info)
     }
 }
 
-bool queue_has(int number)
-{
-    uint64_t pending = 0;
-
-    return syscall(SYS_rt_sigpending, &pending, sizeof(pending)) == 0 && pending >> (number - 1) & 1;
-}
-
 void queue_raise(int number)
 {
     const uint64_t one = 1ULL << (number - 1);
@@ -138,4 +148,39 @@ void queue_raise(int number)
     if (syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &one, NULL, sizeof(one)) < 0)
         return;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
+}
+
+/* To itself a process may send any siginfo. */
+static void put_back(siginfo_t *info)
+{
+    const pid_t self = getpid();
+
+    if (info->si_code == SI_TKILL)
+        syscall(SYS_rt_tgsigqueueinfo, self, self, info->si_signo, info);
+    else
+        syscall(SYS_rt_sigqueueinfo, self, info->si_signo, info);
+}
+
+static void raise_until_continued(int number)
+{
+    const uint64_t one = 1ULL << (SIGCONT - 1);
+
+    if (sigsetjmp(woken, 0))
+        return;
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &one, NULL, sizeof(one));
+    queue_raise(number);
+    /* Still here: the kernel has discarded it. */
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &one, NULL, sizeof(one));
+    for (;;)
+        queue_raise(SIGSTOP);
+}
+
+/*
+ * To send a stop signal wipes out a pending SIGCONT. So that none is lost just before that, it is not pending
+ * meanwhile but handled at once; and the handler leaps over what would still stop us.
+ */
+void queue_stop(int number)
+{
+    raise_until_continued(number);
+    put_back(&waker);
 }

@@ -29,10 +29,13 @@ must_use int queue_poll_fd(void);
  */
 must_use int queue_take(struct queue *queue, pid_t *tid, siginfo_t *info);
 
-/* True while it is pending, for us or our thread. */
-must_use bool queue_has(int number);
-
 /* Lets one signal act upon us as if nobody had ever handled it. Returns if that did not end us. */
 void queue_raise(int number);
+
+/*
+ * Stops by this signal until a SIGCONT comes, which is then pending. Where the kernel discards it, as it does
+ * in an orphaned process group, by SIGSTOP.
+ */
+void queue_stop(int number);
 
 #endif

@@ -79,13 +79,23 @@ static void accept_client(struct server *server)
     *client = (struct lines){.fd = fd};
 }
 
+/* Room for the answers to whatever one lines_fill() brings. A client that reads no answers is not read either. */
+static bool has_room(int fd)
+{
+    struct pollfd client = {.fd = fd, .events = POLLOUT};
+
+    return poll(&client, 1, 0) == 1;
+}
+
 void server_poll(const struct server *server, struct pollfd polls[SERVER_POLLS])
 {
     bool room = false;
 
     for (size_t i = 0; i < SERVER_CLIENTS; i++) {
-        polls[i] = (struct pollfd){.fd = server->clients[i].fd, .events = POLLIN};
-        room |= server->clients[i].fd < 0;
+        int fd = server->clients[i].fd;
+
+        polls[i] = (struct pollfd){.fd = fd, .events = fd < 0 || has_room(fd) ? POLLIN : POLLOUT};
+        room |= fd < 0;
     }
     polls[SERVER_CLIENTS] = (struct pollfd){.fd = room ? server->listener : -1, .events = POLLIN};
 }
@@ -99,13 +109,15 @@ void server_step(struct server *server, const struct pollfd polls[SERVER_POLLS],
         struct lines *client = &server->clients[i];
         int error;
 
-        if (client->fd < 0 || polls[i].revents == 0)
+        if (client->fd < 0 || polls[i].revents == 0 || polls[i].revents == POLLOUT)
             continue;
         error = lines_fill(client);
         while (lines_next(client, line))
             obey(context, client->fd, line);
-        if (error < 0 && error != -EAGAIN)
+        if (error < 0 && error != -EAGAIN) {
+            obey(context, client->fd, NULL);
             hang_up(client);
+        }
     }
     if (polls[SERVER_CLIENTS].revents)
         accept_client(server);

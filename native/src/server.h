@@ -17,7 +17,7 @@ struct server {
     struct lines clients[SERVER_CLIENTS]; /* fd -1: free */
 };
 
-/* Obeys one line of a client, whose answers go to fd. */
+/* Obeys one line of a client, whose answers go to fd. NULL: that client has gone. */
 typedef void server_obey(void *context, int fd, char *line);
 
 /* A socket that is there already is replaced. Whoever may write to the directory is trusted. */

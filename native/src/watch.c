@@ -2,7 +2,10 @@
  * Job `watch`: notices what no deputy can tell itself: that somebody stopped it by SIGSTOP, or that it ended.
  *
  *   exile-shim watch --id ID PID...      and on stdin: add PID
- *   on stdout: watching PID | gone PID | stopped PID SIGNAL | continued PID | ended PID STATUS
+ *   on stdout: watching PID | gone PID | asked PID | stopped PID SIGNAL | continued PID | ended PID STATUS
+ *   asked: somebody sends it SIGSTOP; said before that stops it. What stops it else is its own doing. Only of
+ *   one that stands already when we begin to watch it that is not known. continued: it has been sent SIGCONT,
+ *   and runs; said before it runs.
  *
  * A deputy that is attached by PTRACE_SEIZE reports its group stops; PTRACE_LISTEN leaves it in that stop, so
  * its parent and its shell see all they would see without us. Between events everybody sleeps.
@@ -68,6 +71,15 @@ static void watch(pid_t pid, const char *id)
     line_say(1, "gone %d", pid);
 }
 
+/* Its stop is reported for a second time when it is in force. */
+static bool is_asked(pid_t pid, int number)
+{
+    siginfo_t info = {0};
+
+    return number == SIGSTOP && ptrace(PTRACE_GETSIGINFO, pid, NULL, &info) == 0 &&
+           !(info.si_code == SI_TKILL && info.si_pid == pid);
+}
+
 static void on_stop(pid_t pid, int status)
 {
     int number = status & 0xff;
@@ -78,9 +90,11 @@ static void on_stop(pid_t pid, int status)
         line_say(1, "stopped %d %d", pid, number);
         error = ptrace(PTRACE_LISTEN, pid, NULL, NULL) < 0 ? -errno : 0;
     } else {
-        /* The end of a group stop: nothing else makes this event, as we interrupt nobody. */
+        /* A SIGCONT, be it that one runs already: nothing else makes this event, as we interrupt nobody. */
         if (status >> 8 == PTRACE_EVENT_STOP)
             line_say(1, "continued %d", pid);
+        else if (status >> 8 == 0 && is_asked(pid, number))
+            line_say(1, "asked %d", pid);
         error = trace_continue(pid, status >> 8 ? 0 : number);
     }
     if (error < 0 && error != -ESRCH)

@@ -17,6 +17,8 @@ import dev.exile.shim.Shim;
 import dev.exile.signals.DeputyServer;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
+import dev.exile.sockets.Park;
+import dev.exile.sockets.Parks;
 import io.grpc.Server;
 import io.grpc.netty.NettyServerBuilder;
 import io.netty.channel.EventLoopGroup;
@@ -59,6 +61,7 @@ public final class Agent implements AutoCloseable {
   private final CarrierServer carriers;
   private final CellServer cells;
   private final DeputyServer deputies;
+  private final Parks parks;
   private final Migrations migrations;
   private final Server peerServer;
   private final Server controlServer;
@@ -78,13 +81,15 @@ public final class Agent implements AutoCloseable {
     self = new GrpcPeer(config.name(), config.self(), identity.client(config.name()), loops);
     Directories.create(open(config));
     deputies = new DeputyServer(open(config).resolve("deputy.sock"), loops);
-    Site site = site(criu.criu(), deputies);
+    Shim shim = Shim.extract(open(config), Path.of("/var/lib/exile", config.name()));
+    parks = new Parks(shim, config.run(), loops);
+    Site site = site(criu.criu(), shim);
     Set<String> known = new HashSet<>(config.peers().keySet());
     known.add(config.name()); // for the rehearsal
     SslContext tls = identity.server(known);
     carriers = new CarrierServer(tls, loops);
     Function<String, Optional<PeerLink>> peerOf = name -> Optional.ofNullable(peers.get(name));
-    migrations = new Migrations(site, carriers, id -> relay(id, loops), peerOf);
+    migrations = new Migrations(site, carriers, this::relay, peerOf);
     migrations.load();
     cells = new CellServer(site.cellSocket(), migrations::cellSays);
     peerServer =
@@ -127,25 +132,32 @@ public final class Agent implements AutoCloseable {
     return config.run().resolveSibling(config.run().getFileName() + "-deputy");
   }
 
-  private Site site(Optional<Criu> criu, DeputyServer deputies) throws IOException {
+  private Site site(Optional<Criu> criu, Shim shim) throws IOException {
     return new Site(
         config.name(),
         config.run(),
         config.images(),
         config.run().resolve("cell.sock"),
         deputies,
-        Shim.extract(open(config), Path.of("/var/lib/exile", config.name())),
+        parks,
+        shim,
         criu.orElse(new Criu(config.criu(), "0")),
         new Journal(config.run().resolve("journal")),
         Faults.fromProperties(config.run()),
         new FileDigest());
   }
 
-  private static DestinationRelay relay(String id, EventLoopGroup loops) {
+  private DestinationRelay relay(String id) {
     try {
-      return new DestinationRelay(id, loops);
+      Park park = parks.open(id + ".destination");
+      try {
+        return new DestinationRelay(id, park, loops);
+      } catch (IOException e) {
+        park.close();
+        throw e;
+      }
     } catch (IOException e) {
-      throw new UncheckedIOException("cannot listen on loopback for a relay", e);
+      throw new UncheckedIOException("cannot relay connections: " + e.getMessage(), e);
     }
   }
 
@@ -204,7 +216,7 @@ public final class Agent implements AutoCloseable {
   private void rehearse() throws IOException {
     try {
       self.ask("rehearsal", STOP_PATIENCE);
-      Rehearsal.run(carriers, self::carrier, config.name(), config.images(), loops);
+      new Rehearsal(config.name(), config.images(), parks, carriers, self::carrier).run();
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new IOException("interrupted while rehearsing", e);

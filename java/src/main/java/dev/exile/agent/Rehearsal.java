@@ -5,7 +5,8 @@ import dev.exile.sockets.Carrier;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.HomeRelay;
-import io.netty.channel.EventLoopGroup;
+import dev.exile.sockets.Park;
+import dev.exile.sockets.Parks;
 import io.netty.channel.unix.Socket;
 import java.io.IOException;
 import java.io.InputStream;
@@ -28,6 +29,8 @@ import java.util.concurrent.ExecutionException;
  */
 final class Rehearsal {
   private static final String ID = "rehearsal";
+  private static final String HOME = ID + ".home";
+  private static final String DESTINATION = ID + ".destination";
   private static final int ROUNDS = 3;
   private static final int FILES = 20;
   private static final int SMALL = 2_000;
@@ -37,7 +40,11 @@ final class Rehearsal {
   private static final int EXCHANGES = 20;
   private static final Duration FLUSH = Duration.ofSeconds(2);
 
-  private Rehearsal() {}
+  private final String self;
+  private final Path images;
+  private final Parks parks;
+  private final CarrierServer carriers;
+  private final Connector connector;
 
   /** How the agent opens a carrier to itself. */
   @FunctionalInterface
@@ -46,17 +53,24 @@ final class Rehearsal {
   }
 
   /**
-   * Rehearses.
+   * A rehearsal.
    *
    * @param self this host's name
    * @param images where images are received
    */
-  static void run(
-      CarrierServer carriers, Connector connector, String self, Path images, EventLoopGroup loops)
-      throws IOException, InterruptedException {
+  Rehearsal(String self, Path images, Parks parks, CarrierServer carriers, Connector connector) {
+    this.self = self;
+    this.images = images;
+    this.parks = parks;
+    this.carriers = carriers;
+    this.connector = connector;
+  }
+
+  /** Rehearses. */
+  void run() throws IOException, InterruptedException {
     Path outgoing = empty(images.resolve(ID + "-out"));
     Path incoming = empty(images.resolve(ID));
-    try (DestinationRelay relay = new DestinationRelay(ID, loops);
+    try (DestinationRelay relay = new DestinationRelay(ID, empty(DESTINATION), parks.loops());
         Carrier carrier = connector.connect()) {
       carriers.register(ID, self, incoming, relay, Long.MAX_VALUE);
       for (int round = 0; round < ROUNDS; round++) {
@@ -78,6 +92,11 @@ final class Rehearsal {
     return Directories.create(directory);
   }
 
+  private Park empty(String park) throws IOException {
+    parks.end(park);
+    return parks.open(park);
+  }
+
   private static void files(Carrier carrier, Path directory, int round)
       throws IOException, InterruptedException, ExecutionException {
     List<CompletableFuture<Long>> sent = new ArrayList<>();
@@ -92,10 +111,10 @@ final class Rehearsal {
   }
 
   /** Clients of a listener that home relays to an echo server behind the destination. */
-  private static void connections(Carrier carrier, DestinationRelay relay) throws IOException {
+  private void connections(Carrier carrier, DestinationRelay relay) throws IOException {
     InetAddress loopback = InetAddress.getLoopbackAddress();
     try (ServerSocket echo = new ServerSocket(0, BACKLOG, loopback);
-        HomeRelay home = new HomeRelay(carrier, ID)) {
+        HomeRelay home = new HomeRelay(ID, empty(HOME), connector::connect)) {
       Thread server = new Thread(() -> echo(echo), "rehearsal-echo");
       server.setDaemon(true);
       server.start();
@@ -105,7 +124,7 @@ final class Rehearsal {
       InetSocketAddress entrance = listener.localAddress();
       relay.listener("0", new InetSocketAddress(loopback, echo.getLocalPort()));
       home.adoptListener("0", listener.intValue());
-      home.start();
+      home.start(carrier);
       for (int i = 0; i < CONNECTIONS; i++) {
         exchange(entrance);
       }

@@ -8,6 +8,12 @@ public final class Errno extends IOException {
   /** {@code ESRCH}: no such process. */
   public static final int ESRCH = 3;
 
+  /** {@code EINTR}: a signal came first. */
+  public static final int EINTR = 4;
+
+  /** {@code EAGAIN}: there is nothing now. */
+  public static final int EAGAIN = 11;
+
   /** {@code EBADF}: no such descriptor (any more). */
   public static final int EBADF = 9;
 

@@ -1,6 +1,9 @@
 package dev.exile.linux;
 
 import com.sun.jna.LastErrorException;
+import com.sun.jna.Native;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 
 /**
  * Calls on internet sockets for which neither the JDK nor Netty has a method, because both think
@@ -22,11 +25,18 @@ public final class Inet {
   private static final int F_GETFL = 3;
   private static final int F_SETFL = 4;
   private static final int O_NONBLOCK = 0x800;
+  private static final short POLLPRI = 2;
   private static final short POLLOUT = 4;
+  private static final short POLLERR = 8;
+  private static final long SIOCINQ = 0x541B;
+  private static final long SIOCOUTQ = 0x5411;
+  private static final int MSG_TRUNC = 0x20;
+  private static final int MSG_DONTWAIT = 0x40;
 
   private static final int SOL_SOCKET = 1;
   private static final int SO_TYPE = 3;
   private static final int SO_ERROR = 4;
+  private static final int SO_OOBINLINE = 10;
   private static final int SO_RCVLOWAT = 18;
   private static final int SO_PROTOCOL = 38;
   private static final int SO_DOMAIN = 39;
@@ -35,6 +45,12 @@ public final class Inet {
   private static final int TCP_NODELAY = 1;
   private static final int TCP_CORK = 3;
   private static final int TCP_INFO = 11;
+
+  /** As much of struct tcp_info as is used here, and offsets in it. */
+  private static final int TCP_INFO_BYTES = 136;
+
+  private static final int TCPI_BYTES_ACKED = 120;
+  private static final int TCPI_BYTES_RECEIVED = 128;
 
   /**
    * A sockaddr whose family is AF_UNSPEC: connecting to it dissolves the association, see
@@ -68,6 +84,99 @@ public final class Inet {
   public static int tcpState(int fd) throws Errno {
     // tcpi_state is the first byte of struct tcp_info; the kernel cuts off what does not fit.
     return get(fd, IPPROTO_TCP, TCP_INFO) & 0xff;
+  }
+
+  /**
+   * What the kernel tells of a TCP socket, see tcp(7) on TCP_INFO.
+   *
+   * @param state as the kernel numbers it
+   * @param acknowledged how far the peer has acknowledged, in sequence numbers: SYN and FIN count
+   * @param received how far the peer's data has arrived in order; its FIN counts
+   */
+  public record TcpInfo(int state, long acknowledged, long received) {}
+
+  /** Asks for it. */
+  public static TcpInfo tcpInfo(int fd) throws Errno {
+    byte[] bytes = new byte[TCP_INFO_BYTES];
+    try {
+      LibC.getsockopt(fd, IPPROTO_TCP, TCP_INFO, bytes, new int[] {bytes.length});
+    } catch (LastErrorException e) {
+      throw failed("getsockopt(TCP_INFO)", fd, e);
+    }
+    ByteBuffer info = ByteBuffer.wrap(bytes).order(ByteOrder.nativeOrder());
+    return new TcpInfo(
+        bytes[0] & 0xff, info.getLong(TCPI_BYTES_ACKED), info.getLong(TCPI_BYTES_RECEIVED));
+  }
+
+  /** Bytes written and not yet acknowledged by the peer; its own FIN counts. */
+  public static int unacknowledged(int fd) throws Errno {
+    return ioctl(fd, SIOCOUTQ, "SIOCOUTQ");
+  }
+
+  /** Bytes that wait to be read: where an urgent byte is among them, those before it. */
+  public static int unread(int fd) throws Errno {
+    return ioctl(fd, SIOCINQ, "SIOCINQ");
+  }
+
+  private static int ioctl(int fd, long request, String name) throws Errno {
+    int[] value = new int[1];
+    try {
+      LibC.ioctl(fd, request, value);
+    } catch (LastErrorException e) {
+      throw failed("ioctl(" + name + ")", fd, e);
+    }
+    return value[0];
+  }
+
+  /**
+   * Whether the peer of a closed TCP socket had sent its FIN. Where neither bytes nor a FIN wait,
+   * an error of the socket is taken from it.
+   */
+  public static boolean finReceived(int fd) throws Errno {
+    return ReadableHint.of(fd) > unread(fd);
+  }
+
+  /** Whether the socket has an error to report; it is not taken from it. */
+  public static boolean hasError(int fd) throws Errno {
+    return (poll(fd, (short) 0, 0) & POLLERR) != 0;
+  }
+
+  /** Whether an urgent byte waits to be read. */
+  public static boolean hasUrgent(int fd) throws Errno {
+    return (poll(fd, POLLPRI, 0) & POLLPRI) != 0;
+  }
+
+  /**
+   * Whether an urgent byte is read in its place among the others, see tcp(7).
+   *
+   * @return what was set before
+   */
+  public static boolean readUrgentInline(int fd, boolean inline) throws Errno {
+    boolean before = get(fd, SOL_SOCKET, SO_OOBINLINE) != 0;
+    if (before != inline) {
+      set(fd, SOL_SOCKET, SO_OOBINLINE, inline ? 1 : 0);
+    }
+    return before;
+  }
+
+  /**
+   * Drops bytes from a TCP socket's receive queue without copying them; never waits.
+   *
+   * @return how many, less than asked for where there are no more
+   */
+  public static long discard(int fd, long bytes) throws Errno {
+    long left = bytes;
+    while (left > 0) {
+      long dropped = LibC.recv(fd, 0, left, MSG_TRUNC | MSG_DONTWAIT);
+      if (dropped < 0 && Native.getLastError() != Errno.EINTR) {
+        throw new Errno("recv(MSG_TRUNC) on descriptor " + fd, Native.getLastError());
+      }
+      if (dropped == 0) {
+        break;
+      }
+      left -= Math.max(0, dropped);
+    }
+    return bytes - left;
   }
 
   /** The address that the socket is bound to. */
@@ -122,10 +231,16 @@ public final class Inet {
   }
 
   private static boolean becomesWritable(int fd, int timeoutMillis) throws Errno {
+    return poll(fd, POLLOUT, timeoutMillis) != 0;
+  }
+
+  /** The events that are there after at most that time. */
+  private static short poll(int fd, short events, int timeoutMillis) throws Errno {
     // struct pollfd { int fd; short events; short revents; }, little endian
-    short[] pollfd = {(short) fd, (short) (fd >> 16), POLLOUT, 0};
+    short[] pollfd = {(short) fd, (short) (fd >> 16), events, 0};
     try {
-      return LibC.poll(pollfd, 1, timeoutMillis) > 0;
+      LibC.poll(pollfd, 1, timeoutMillis);
+      return pollfd[3];
     } catch (LastErrorException e) {
       throw failed("poll", fd, e);
     }
@@ -201,7 +316,7 @@ public final class Inet {
     return value[0];
   }
 
-  private static void set(int fd, int level, int name, int value) throws Errno {
+  static void set(int fd, int level, int name, int value) throws Errno {
     try {
       LibC.setsockopt(fd, level, name, new int[] {value}, Integer.BYTES);
     } catch (LastErrorException e) {

@@ -34,6 +34,17 @@ final class LibC {
 
   static native int getpeername(int fd, byte[] address, int[] length) throws LastErrorException;
 
+  static native int getsockopt(int fd, int level, int option, byte[] value, int[] length)
+      throws LastErrorException;
+
+  static native int ioctl(int fd, long request, int[] value) throws LastErrorException;
+
+  /** -1 with {@link com.sun.jna.Native#getLastError}: called often, it makes no garbage. */
+  static native long recv(int fd, long buffer, long length, int flags);
+
+  /** The same; {@code message} is the address of a struct msghdr. */
+  static native long recvmsg(int fd, long message, int flags);
+
   static native int poll(short[] fds, long count, int timeoutMillis) throws LastErrorException;
 
   static native String strerror(int number);

@@ -202,7 +202,8 @@ public final class DestinationMigration {
     }
     relay.drain();
     RelayStats now = relay.stats();
-    if (drained == null || moved(drained, now)) {
+    // While home is away, what is open waits for it.
+    if (drained == null || !relay.served() || moved(drained, now)) {
       drained = now;
       drainedNanos = System.nanoTime();
     }
@@ -401,7 +402,8 @@ public final class DestinationMigration {
           traffic.begin();
         }
       }
-      case ABORTING, ENDED, ABORTED -> {}
+      case ENDED, ABORTED -> relay.close();
+      case ABORTING -> {}
     }
   }
 

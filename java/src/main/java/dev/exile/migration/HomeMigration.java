@@ -156,7 +156,7 @@ public final class HomeMigration {
     enter(HomeState.PREPARING, "accepted by " + peer.host());
     Directories.create(site.images(facts.id));
     Directories.create(site.log(facts.id, "dump").getParent());
-    sockets = HomeSockets.open(facts, peer);
+    sockets = HomeSockets.open(facts, peer, site);
     streams.prepare(tree.pids(), streamed);
     frozen = FrozenTree.prepare(site, facts, tree);
     algorithm.whileRunning(journey());
@@ -379,6 +379,8 @@ public final class HomeMigration {
     try {
       if (sockets != null) {
         sockets.abandon();
+      } else {
+        HomeSockets.abandonParked(facts, site);
       }
     } catch (IOException e) {
       LOG.error("{}: cannot let go of its sockets", facts.id, e);
@@ -426,7 +428,16 @@ public final class HomeMigration {
   }
 
   private void resume() {
-    sockets = HomeSockets.ofBodies(facts, peer);
+    do {
+      try {
+        sockets = HomeSockets.ofParked(facts, peer, site);
+      } catch (IOException e) {
+        LOG.error("{}: cannot take up its connections, trying again: {}", facts.id, e.toString());
+      }
+    } while (sockets == null && pause());
+    if (sockets == null) {
+      return; // stopped
+    }
     if (lifecycle.state() == HomeState.FORWARDING) {
       forward();
     } else {

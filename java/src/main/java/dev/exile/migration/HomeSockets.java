@@ -1,8 +1,5 @@
 package dev.exile.migration;
 
-import static java.util.concurrent.TimeUnit.MILLISECONDS;
-
-import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
 import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.RestoreRequest;
@@ -15,57 +12,76 @@ import dev.exile.streams.HomeStreams;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.function.LongConsumer;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Home's sockets through one migration: the carriers are opened ahead of the freeze, the sockets
- * taken in it, handed to the relay when the destination is ready, and relayed once it runs.
+ * taken and parked in it, and relayed once the process runs at the destination.
  */
 final class HomeSockets {
-  private static final Logger LOG = LoggerFactory.getLogger(HomeSockets.class);
   private static final Duration FLUSH = Duration.ofSeconds(10);
-  private static final long RETRY_MILLIS = 500;
 
   /** In the freeze nobody waits for a destination that has vanished. */
   private static final Duration IMAGES_SILENCE = Duration.ofSeconds(10);
 
   private final Facts facts;
-  private final PeerLink peer;
-  private Carrier images;
-  private Carrier relayed;
+  private final HomeRelay relay;
+  private final Carrier images;
+  private final Carrier relayed;
   private TakenSockets taken;
-  private HomeRelay relay;
-  private boolean ended;
+  private CompletableFuture<Void> parking = CompletableFuture.completedFuture(null);
 
-  private HomeSockets(Facts facts, PeerLink peer) {
+  private HomeSockets(Facts facts, HomeRelay relay, Carrier images, Carrier relayed) {
     this.facts = facts;
-    this.peer = peer;
+    this.relay = relay;
+    this.images = images;
+    this.relayed = relayed;
   }
 
-  /** Opens the carriers. */
-  static HomeSockets open(Facts facts, PeerLink peer) throws IOException {
-    HomeSockets sockets = new HomeSockets(facts, peer);
-    sockets.images = peer.carrier();
-    sockets.images.giveUpAfter(IMAGES_SILENCE);
+  /** Opens the carriers and the park. */
+  static HomeSockets open(Facts facts, PeerLink peer, Site site) throws IOException {
+    Carrier images = peer.carrier();
+    images.giveUpAfter(IMAGES_SILENCE);
+    Carrier relayed = null;
     try {
-      sockets.relayed = peer.carrier();
+      relayed = peer.carrier();
+      return new HomeSockets(facts, relay(facts, peer, site), images, relayed);
     } catch (IOException e) {
-      sockets.images.close();
+      images.close();
+      if (relayed != null) {
+        relayed.close();
+      }
       throw e;
     }
-    return sockets;
   }
 
-  /** After the agent was started again: the sockets are in the frozen bodies. */
-  static HomeSockets ofBodies(Facts facts, PeerLink peer) {
-    return new HomeSockets(facts, peer);
+  private static HomeRelay relay(Facts facts, PeerLink peer, Site site) throws IOException {
+    return new HomeRelay(facts.id, site.parks().open(parkName(facts)), peer::carrier);
   }
 
-  /** Takes duplicates of all TCP sockets of the frozen processes. */
+  private static String parkName(Facts facts) {
+    return facts.id + ".home";
+  }
+
+  /** After the agent was started again: what the former one has parked. */
+  static HomeSockets ofParked(Facts facts, PeerLink peer, Site site) throws IOException {
+    return new HomeSockets(facts, relay(facts, peer, site), null, null);
+  }
+
+  /** After the agent was started again and nothing is to be relayed: lets all go untouched. */
+  static void abandonParked(Facts facts, Site site) throws IOException {
+    site.parks().end(parkName(facts));
+  }
+
+  /**
+   * Takes duplicates of all TCP sockets of the frozen processes. They are parked meanwhile, see
+   * {@link #adopt}.
+   */
   void take(List<Integer> pids) throws IOException {
     taken = TakenSockets.take(pids);
     for (TakenSockets.OtherSocket other : taken.others()) {
@@ -75,12 +91,34 @@ final class HomeSockets {
                 .formatted(other.pid(), other.fd()));
       }
     }
+    parking = CompletableFuture.runAsync(this::park);
   }
 
-  /** Fails where the carriers are lost: committed now, all connections would be reset. */
+  private void park() {
+    Deque<TakenSocket> left = new ArrayDeque<>(taken.handOver());
+    try {
+      while (!left.isEmpty()) {
+        park(left.remove());
+      }
+      relay.awaitParked();
+    } catch (IOException e) {
+      left.forEach(socket -> Linux.closeQuietly(socket.duplicate()));
+      throw new CompletionException(e);
+    }
+  }
+
+  private void park(TakenSocket socket) throws IOException {
+    if (socket.listening()) {
+      relay.adoptListener(socket.name(), socket.duplicate());
+    } else {
+      relay.adoptConnection(socket.name(), socket.duplicate());
+    }
+  }
+
+  /** Fails where the carriers are lost: committed now, all connections would have to wait. */
   void checkCarriers() throws IOException {
     if (!relayed.isOpen()) {
-      throw new IOException("the carrier to " + peer.host() + " is lost");
+      throw new IOException("the carrier to " + relayed.peerName() + " is lost");
     }
   }
 
@@ -115,128 +153,53 @@ final class HomeSockets {
   }
 
   /**
-   * Hands the duplicates, and the streams' wires, to the relay, which does not touch them before
-   * {@link #start}.
+   * Waits until all sockets, and the streams' wires, will outlive this agent. Nothing touches them
+   * before {@link #start}.
+   *
+   * @throws IOException where one could not be parked
    */
   void adopt(HomeStreams streams) throws IOException {
-    HomeRelay adopting = new HomeRelay(relayed, facts.id);
-    for (TakenSocket socket : taken.all()) {
-      if (socket.listening()) {
-        adopting.adoptListener(socket.name(), socket.duplicate());
-      } else {
-        adopting.adoptConnection(socket.name(), socket.duplicate());
-      }
+    awaitParking();
+    streams.adopt(relay);
+    relay.awaitParked();
+  }
+
+  private void awaitParking() throws IOException {
+    try {
+      parking.join();
+    } catch (CompletionException e) {
+      throw new IOException(e.getCause().getMessage(), e);
     }
-    taken.handOver();
-    relay = adopting;
-    streams.adopt(adopting);
   }
 
   /** The process runs at the destination: reading and accepting may begin. */
   void start() {
-    if (relay == null) {
-      reconnect();
-      return;
+    relay.start(relayed);
+    if (images != null) {
+      images.close();
     }
-    relay.start();
-    images.close();
-    relayed.onClosed(this::reconnect);
-  }
-
-  private void reconnect() {
-    Thread thread = new Thread(this::keepTrying, "relay-" + facts.id);
-    thread.setDaemon(true);
-    thread.start();
-  }
-
-  private void keepTrying() {
-    while (true) {
-      try {
-        synchronized (this) {
-          if (ended) {
-            return;
-          }
-          relayBodies();
-        }
-        LOG.info("{}: relays again", facts.id);
-        return;
-      } catch (IOException e) {
-        LOG.debug("{}: no carrier yet: {}", facts.id, e.getMessage());
-      } catch (RuntimeException e) {
-        LOG.error("{}: cannot relay, trying again", facts.id, e);
-      }
-      if (!pause()) {
-        return;
-      }
-    }
-  }
-
-  private static boolean pause() {
-    try {
-      Thread.sleep(RETRY_MILLIS);
-      return true;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      return false;
-    }
-  }
-
-  /**
-   * Relays anew, from the sockets that the frozen bodies hold. Connections that were relayed before
-   * cannot go on, as what the last relay had in its hands is lost: they are reset, so that clients
-   * know. Those in the backlogs lose nothing.
-   */
-  private void relayBodies() throws IOException {
-    Carrier carrier = peer.carrier();
-    try (TakenSockets bodies = TakenSockets.take(FrozenTree.bodies(facts))) {
-      HomeRelay anew = new HomeRelay(carrier, facts.id);
-      for (TakenSocket socket : bodies.connections()) {
-        Inet.disconnect(socket.duplicate());
-      }
-      for (TakenSocket socket : bodies.listeners()) {
-        anew.adoptListener(socket.name(), Linux.duplicate(socket.duplicate()));
-      }
-      anew.start();
-      relay = anew;
-      relayed = carrier;
-    } catch (IOException | RuntimeException e) {
-      carrier.close();
-      throw e;
-    }
-    // A connection that is lost at once must not make us spin.
-    carrier.onClosed(
-        () ->
-            CompletableFuture.delayedExecutor(RETRY_MILLIS, MILLISECONDS).execute(this::reconnect));
   }
 
   /** Lets everything go untouched. */
   void abandon() throws IOException {
-    if (relay != null) {
+    try {
+      awaitParking();
+    } finally {
       relay.abandon();
-    }
-    if (taken != null) {
-      taken.close();
-    }
-    if (images != null) {
-      images.close();
-    }
-    if (relayed != null) {
-      relayed.close();
+      if (taken != null) {
+        taken.close();
+      }
+      if (images != null) {
+        images.close();
+      }
+      if (relayed != null) {
+        relayed.close();
+      }
     }
   }
 
   /** The process has ended: what is still under way is delivered, then the sockets end. */
   void end() {
-    HomeRelay last;
-    Carrier carrier;
-    synchronized (this) {
-      ended = true;
-      last = relay;
-      carrier = relayed;
-    }
-    if (last != null) {
-      last.close(FLUSH);
-      carrier.close();
-    }
+    relay.close(FLUSH);
   }
 }

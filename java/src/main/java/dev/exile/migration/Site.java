@@ -4,6 +4,7 @@ import dev.exile.criu.Criu;
 import dev.exile.negotiation.FileDigest;
 import dev.exile.shim.Shim;
 import dev.exile.signals.DeputyServer;
+import dev.exile.sockets.Parks;
 import java.nio.file.Path;
 
 /**
@@ -14,6 +15,7 @@ import java.nio.file.Path;
  * @param images where image directories are made
  * @param cellSocket where cells report
  * @param deputies where deputies report
+ * @param parks where sockets are parked
  */
 public record Site(
     String host,
@@ -21,6 +23,7 @@ public record Site(
     Path images,
     Path cellSocket,
     DeputyServer deputies,
+    Parks parks,
     Shim shim,
     Criu criu,
     Journal journal,

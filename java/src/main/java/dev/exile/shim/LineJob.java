@@ -48,6 +48,11 @@ public final class LineJob implements AutoCloseable {
     return out.readLine();
   }
 
+  /** Whether it has said a line that has not been heard yet. */
+  public boolean hasMore() throws IOException {
+    return out.ready();
+  }
+
   /** Ends it by force. */
   public void kill() {
     process.destroyForcibly();

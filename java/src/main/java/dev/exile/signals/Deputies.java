@@ -156,18 +156,36 @@ public final class Deputies implements AutoCloseable {
 
   // ---- What their watcher sees. ----
 
+  synchronized void watched(int pid) {
+    Deputy deputy = deputies.get(pid);
+    if (deputy != null) {
+      deputy.watched();
+    }
+  }
+
+  synchronized void asked(int pid) {
+    Deputy deputy = deputies.get(pid);
+    if (deputy != null && deputy.asked()) {
+      stopThere(pid);
+    }
+  }
+
   synchronized void stopped(int pid) {
     Deputy deputy = deputies.get(pid);
-    if (deputy != null && deputy.watched(true)) {
-      queue(pid).add(SentSignal.plain(pid, SentSignal.SIGSTOP));
-      notifyAll();
+    if (deputy != null && deputy.stopped()) {
+      stopThere(pid);
     }
+  }
+
+  private void stopThere(int pid) {
+    queue(pid).add(SentSignal.plain(pid, SentSignal.SIGSTOP));
+    notifyAll();
   }
 
   synchronized void continued(int pid) {
     Deputy deputy = deputies.get(pid);
     if (deputy != null) {
-      deputy.watched(false);
+      deputy.continued();
     }
   }
 

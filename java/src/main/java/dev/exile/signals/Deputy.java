@@ -28,6 +28,15 @@ final class Deputy {
   /** Whether it stands in a stop, as its watcher tells. */
   private boolean stopped;
 
+  /** Whether somebody at home has sent it the SIGSTOP by which it stops, or is about to. */
+  private boolean asked;
+
+  /** Whether its watcher, which has just begun, cannot know why it stands. */
+  private boolean unseen;
+
+  /** The newest of its own numbers that is safe at the destination; 0: none. */
+  private long safe;
+
   /** What the real process is stopped by, 0 while it runs. */
   private int stopSignal;
 
@@ -57,10 +66,13 @@ final class Deputy {
       channel.close();
     }
     channel = with;
+    if (safe > 0) {
+      say("ok " + safe); // may have been lost with the last connection
+    }
     if (end != null) {
       sayEnd();
     } else if (stopSignal != 0 && !stopped) {
-      say("stop " + stopSignal);
+      sayStop();
     }
   }
 
@@ -82,24 +94,55 @@ final class Deputy {
   /** All up to this one of our numbers are safe at the destination. */
   void acknowledge(long sequence) {
     if (sequence > held) {
-      say("ok " + (sequence - held));
+      safe = sequence - held;
+      say("ok " + safe);
     }
   }
 
-  /** The real process has been stopped, or goes on (0). */
+  /** The real process has been stopped, or goes on (0). May be called again. */
   void follow(int signal) {
+    boolean changed = signal != stopSignal;
     stopSignal = signal;
     if (signal == 0) {
       send(SentSignal.SIGCONT);
-    } else if (!stopped) {
-      say("stop " + signal);
+    } else if (changed && !stopped) {
+      sayStop();
     }
   }
 
-  /** Its watcher tells that it stops, or goes on; true where the real process does not, yet. */
-  boolean watched(boolean nowStopped) {
-    stopped = nowStopped;
-    return nowStopped && stopSignal == 0 && end == null;
+  private void sayStop() {
+    unseen = false;
+    say("stop " + stopSignal);
+  }
+
+  /** Its watcher begins. */
+  void watched() {
+    unseen = true;
+  }
+
+  /** Its watcher tells that somebody sends it SIGSTOP; true where the real process is to stop. */
+  boolean asked() {
+    asked = true;
+    unseen = false;
+    return end == null;
+  }
+
+  /** Its watcher tells that it stands; true where the real process is to stop, too. */
+  boolean stopped() {
+    boolean forward = unseen && stopSignal == 0 && end == null;
+    stopped = true;
+    unseen = false;
+    if (end != null || (stopSignal == 0 && !asked && !forward)) {
+      send(SentSignal.SIGCONT); // it was told to, and is late: the real process does not stand now
+    }
+    return forward;
+  }
+
+  /** Its watcher tells that it goes on. */
+  void continued() {
+    stopped = false;
+    asked = false;
+    unseen = false;
   }
 
   /** Ends as the real process did. May be called again. */
@@ -151,6 +194,7 @@ final class Deputy {
 
   /** True while it lives; one that only waits for its parent does not. */
   boolean alive() {
+    send(0); // once it is reaped its PID may be another's
     if (pidfd >= 0 && Proc.info(pid).filter(process -> process.state() != 'Z').isEmpty()) {
       gone();
     }

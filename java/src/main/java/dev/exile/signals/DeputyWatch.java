@@ -63,18 +63,47 @@ final class DeputyWatch implements AutoCloseable {
     }
     try (running) {
       for (String line = running.hear(); line != null; line = running.hear()) {
-        obey(line.split(" ", -1));
+        synchronized (deputies) {
+          obey(withAllMore(line, running));
+        }
+      }
+    }
+  }
+
+  private static List<String> withAllMore(String line, LineJob job) throws IOException {
+    List<String> lines = new ArrayList<>(List.of(line));
+    while (job.hasMore()) {
+      lines.add(job.hear());
+    }
+    return lines;
+  }
+
+  /**
+   * A stop that is over already is passed over: the SIGCONT that has ended it may have come before
+   * us, from the deputy, and must not be followed by the SIGSTOP. (The watcher tells of an end
+   * before it lets the deputy go on; so it is among these lines, if that SIGCONT has come.)
+   */
+  private void obey(List<String> lines) {
+    for (int i = 0; i < lines.size(); i++) {
+      String[] words = lines.get(i).split(" ", -1);
+      boolean over =
+          (words[0].equals("stopped") || words[0].equals("asked"))
+              && lines.subList(i, lines.size()).contains("continued " + words[1]);
+      if (!over) {
+        obey(words);
       }
     }
   }
 
   private void obey(String[] words) {
     switch (words[0]) {
+      case "watching" -> deputies.watched(Integer.parseInt(words[1]));
+      case "asked" -> deputies.asked(Integer.parseInt(words[1]));
       case "stopped" -> deputies.stopped(Integer.parseInt(words[1]));
       case "continued" -> deputies.continued(Integer.parseInt(words[1]));
       case "ended", "gone" -> deputies.ended(Integer.parseInt(words[1]));
       case "error" -> LOG.warn("watching deputies: {}", String.join(" ", words));
-      default -> {} // "watching"
+      default -> LOG.warn("the watcher says '{}'", String.join(" ", words));
     }
   }
 

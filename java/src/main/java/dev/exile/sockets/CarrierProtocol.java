@@ -12,31 +12,36 @@ import java.util.regex.Pattern;
  * What travels over a carrier: one HTTP/2 connection, all streams opened by home.
  *
  * <pre>
- *   POST /relay/MIGRATION/NAME    a connection that existed at the freeze; DATA both ways
- *   POST /accept/MIGRATION/NAME   a connection accepted since by listener NAME; DATA both ways
+ *   POST /relay/MIGRATION/NAME   a connection, see {@link RelayFrames} for what follows
+ *   POST /sync/MIGRATION/all     all connections that home has, have had their stream opened before
  *   PUT  /image/MIGRATION/NAME   a file, content-length says how long; answered when it is complete
  * </pre>
  *
- * <p>The answer to each is a status: 200, or an error with its reason in a header. Home does not
- * wait for the answer before it sends DATA.
+ * <p>The answer to each is a status: 200, or an error with its reason in a header. Of a connection
+ * that is relayed for the first time home sends DATA before there is an answer.
  */
 final class CarrierProtocol {
   static final String REMOTE_ADDRESS = "exile-remote-address";
   static final String LOCAL_ADDRESS = "exile-local-address";
+  private static final String LISTENER = "exile-listener";
+  private static final String CONSUMED = "exile-consumed";
+  private static final String RECEIVED = "exile-received";
+  private static final String FRESH = "exile-fresh";
+  private static final String SESSION = "exile-session";
   private static final String REASON = "exile-reason";
   private static final Pattern IMAGE_NAME = Pattern.compile("[A-Za-z0-9._-]{1,255}");
-  private static final Pattern SOCKET_NAME = Pattern.compile("[A-Za-z0-9-]{1,64}");
+  private static final Pattern SOCKET_NAME = Pattern.compile("[A-Za-z0-9.-]{1,128}");
   private static final Pattern PATH =
-      Pattern.compile("/(relay|accept|image)/([A-Za-z0-9._-]{1,128})/([^/]{1,512})");
+      Pattern.compile("/(relay|sync|image)/([A-Za-z0-9._-]{1,128})/([^/]{1,512})");
 
   private CarrierProtocol() {}
 
   /** What a stream is for. */
   enum Kind {
-    /** A connection that existed at the freeze. */
+    /** A connection. */
     RELAY("POST"),
-    /** A connection accepted at home since. */
-    ACCEPT("POST"),
+    /** All connections have their streams. */
+    SYNC("POST"),
     /** A file. */
     IMAGE("PUT");
 
@@ -49,7 +54,7 @@ final class CarrierProtocol {
     private String path() {
       return switch (this) {
         case RELAY -> "relay";
-        case ACCEPT -> "accept";
+        case SYNC -> "sync";
         case IMAGE -> "image";
       };
     }
@@ -60,7 +65,7 @@ final class CarrierProtocol {
    *
    * @param kind what the stream is for
    * @param migration the migration's id
-   * @param name a socket's, a listener's or an image's name; not yet checked
+   * @param name a socket's or an image's name; not yet checked
    */
   record Target(Kind kind, String migration, String name) {
     static Optional<Target> of(Http2Headers headers) {
@@ -104,20 +109,77 @@ final class CarrierProtocol {
   }
 
   /**
+   * What home tells of a connection as it opens its stream.
+   *
+   * @param listener the listener that has accepted it at home, or null
+   * @param consumed bytes from the client that home does not have any more
+   * @param received bytes from the process that home has, the end counted as one more
+   * @param fresh whether it has never had a stream before
+   * @param session rises with each carrier that home relays over
+   */
+  record Opening(String listener, long consumed, long received, boolean fresh, long session) {
+    static Opening of(Http2Headers headers) {
+      CharSequence listener = headers.get(LISTENER);
+      return new Opening(
+          listener == null ? null : listener.toString(),
+          headers.getLong(CONSUMED, 0),
+          headers.getLong(RECEIVED, 0),
+          headers.contains(FRESH),
+          headers.getLong(SESSION, Long.MIN_VALUE));
+    }
+
+    void addTo(Http2Headers headers) {
+      setSession(headers, session).setLong(CONSUMED, consumed).setLong(RECEIVED, received);
+      if (listener != null) {
+        headers.set(LISTENER, listener);
+      }
+      if (fresh) {
+        headers.set(FRESH, "1");
+      }
+    }
+
+    /**
+     * Whether no byte of it can have reached the destination and been acknowledged, or come back.
+     */
+    boolean untouched() {
+      return consumed == 0 && received == 0;
+    }
+  }
+
+  static long session(Http2Headers headers) {
+    return headers.getLong(SESSION, Long.MIN_VALUE);
+  }
+
+  static Http2Headers setSession(Http2Headers headers, long session) {
+    return headers.setLong(SESSION, session);
+  }
+
+  /**
    * The answer to a request.
    *
    * @param status an HTTP status
    * @param reason why, for an operator; empty on success
+   * @param received where it was for a connection: how many of its bytes the destination has, the
+   *     end counted as one more
    */
-  record Answer(int status, String reason) {
-    static final Answer OK = new Answer(200, "");
+  record Answer(int status, String reason, long received) {
+    static final Answer OK = received(0);
+
+    static Answer received(long received) {
+      return new Answer(200, "", received);
+    }
+
+    static Answer refused(int status, String reason) {
+      return new Answer(status, reason, 0);
+    }
 
     static Answer of(Http2Headers headers) {
       CharSequence status = headers.status();
       CharSequence reason = headers.get(REASON);
       return new Answer(
           status == null ? 0 : Integer.parseInt(status.toString()),
-          reason == null ? "" : reason.toString());
+          reason == null ? "" : reason.toString(),
+          headers.getLong(RECEIVED, 0));
     }
 
     boolean accepted() {
@@ -126,12 +188,13 @@ final class CarrierProtocol {
 
     Http2Headers headers() {
       Http2Headers headers = new DefaultHttp2Headers().status(Integer.toString(status));
+      headers.setLong(RECEIVED, received);
       return reason.isEmpty() ? headers : headers.set(REASON, printable(reason));
     }
 
     @Override
     public String toString() {
-      return status + " " + reason;
+      return (status + " " + reason).strip();
     }
   }
 

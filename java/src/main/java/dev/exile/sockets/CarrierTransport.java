@@ -1,9 +1,11 @@
 package dev.exile.sockets;
 
+import io.netty.buffer.ByteBuf;
 import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelConfig;
 import io.netty.channel.ChannelHandler;
+import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.FixedRecvByteBufAllocator;
 import io.netty.channel.WriteBufferWaterMark;
@@ -19,7 +21,10 @@ import io.netty.handler.codec.http2.Http2Connection;
 import io.netty.handler.codec.http2.Http2ConnectionDecoder;
 import io.netty.handler.codec.http2.Http2ConnectionEncoder;
 import io.netty.handler.codec.http2.Http2Exception;
+import io.netty.handler.codec.http2.Http2Flags;
 import io.netty.handler.codec.http2.Http2FrameCodec;
+import io.netty.handler.codec.http2.Http2FrameListener;
+import io.netty.handler.codec.http2.Http2FrameListenerDecorator;
 import io.netty.handler.codec.http2.Http2MultiplexHandler;
 import io.netty.handler.codec.http2.Http2Settings;
 import io.netty.handler.codec.http2.Http2Stream;
@@ -103,6 +108,28 @@ final class CarrierTransport {
   }
 
   /**
+   * Passes over extension frames of streams that are closed already, as every receiver must;
+   * Netty's codec fails the whole connection.
+   */
+  private static final class LateFrames extends Http2FrameListenerDecorator {
+    private final Http2Connection connection;
+
+    LateFrames(Http2FrameListener listener, Http2Connection connection) {
+      super(listener);
+      this.connection = connection;
+    }
+
+    @Override
+    public void onUnknownFrame(
+        ChannelHandlerContext ctx, byte type, int stream, Http2Flags flags, ByteBuf payload)
+        throws Http2Exception {
+      if (connection.stream(stream) != null) {
+        super.onUnknownFrame(ctx, type, stream, flags, payload);
+      }
+    }
+  }
+
+  /**
    * The codec, put together by hand. Netty's builder adds limits that protect a public server, such
    * as an end of the connection after 200 RST_STREAM in 30 s; here 500 clients may well reset at
    * once, and the peer is authenticated.
@@ -138,7 +165,9 @@ final class CarrierTransport {
       if (!server) {
         settings.pushEnabled(false);
       }
-      return new Codec(encoder, decoder, settings);
+      Codec codec = new Codec(encoder, decoder, settings);
+      decoder.frameListener(new LateFrames(decoder.frameListener(), connection));
+      return codec;
     }
   }
 }

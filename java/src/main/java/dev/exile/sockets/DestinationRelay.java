@@ -1,23 +1,22 @@
 package dev.exile.sockets;
 
+import io.netty.channel.Channel;
 import io.netty.channel.EventLoopGroup;
-import io.netty.channel.IoEventLoop;
 import io.netty.channel.epoll.LinuxSocket;
-import io.netty.channel.unix.Socket;
+import io.netty.handler.codec.http2.DefaultHttp2HeadersFrame;
 import io.netty.handler.codec.http2.Http2StreamChannel;
 import java.io.IOException;
 import java.net.Inet6Address;
-import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.UnknownHostException;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -25,76 +24,65 @@ import org.slf4j.LoggerFactory;
  * The destination's half of a migration's relay: joins home's streams to the restored process.
  *
  * <p>A connection that existed at the freeze has three parts that come in any order: home's stream,
- * the connection that the process's own socket makes to our loopback listener, and the word of
+ * the connection that the process's own socket makes to our {@link Entrance}, and the word of
  * {@link #attach} which is which. A connection accepted at home since is joined to a new connection
  * to the process's listener.
  *
- * <p>Whoever else on this host connects to the loopback listener is closed after {@link
- * #STRANGER_MILLIS}. Thread-safe.
+ * <p>Every socket is parked before a byte moves through it, and stays so until home has said that
+ * its connection is over: it alone decides that. A connection whose stream is lost waits for
+ * another. Thread-safe.
  */
 // A write or close that fails closes its channel, and that is handled where the channel ends.
 @SuppressWarnings("FutureReturnValueIgnored")
-public final class DestinationRelay implements AutoCloseable {
-  /** How long an accepted connection may stay unannounced, in milliseconds. */
-  public static final long STRANGER_MILLIS = 10_000;
-
+public final class DestinationRelay implements AutoCloseable, Splice.Owner {
   private static final Logger log = LoggerFactory.getLogger(DestinationRelay.class);
-  private static final int BACKLOG = 4096;
+  private static final long PARK_SECONDS = 10;
 
   private final String migration;
+  private final Park park;
   private final RelayCounters counters = new RelayCounters();
-  private final IoEventLoop acceptLoop;
-  private final Map<InetAddress, Entrance> entrances = new HashMap<>();
-  private final Map<InetSocketAddress, String> announced = new HashMap<>();
-  private final Map<InetSocketAddress, Socket> strangers = new HashMap<>();
-  private final Map<String, Socket> sockets = new HashMap<>();
-  private final Map<String, Splice> streams = new HashMap<>();
+  private final Entrance entrance;
+  private final Map<String, Entry> entries = new HashMap<>();
+  private final Map<String, CompletableFuture<Void>> attached = new HashMap<>();
   private final Map<String, InetSocketAddress> targets = new HashMap<>();
-  private final Map<String, List<Splice>> early = new HashMap<>();
-  private final Set<Splice> splices = new HashSet<>();
+  private List<Runnable> early = new ArrayList<>();
   private boolean sealed;
-  private boolean closed;
+  private boolean drained;
 
-  private record Entrance(InetSocketAddress address, TcpListener listener) {}
+  /** The carrier of which home has said that it has all connections; null before. */
+  private Channel carrier;
+
+  /** The latest of home's carriers. */
+  private long session = Long.MIN_VALUE;
+
+  /** A connection that home may ask for. */
+  private static final class Entry {
+    final CompletableFuture<Park.Parked> parked = new CompletableFuture<>();
+    Splice splice;
+  }
 
   /**
-   * Opens the loopback listeners.
+   * Opens the entrance. What is parked, by a former agent, is relayed as soon as home asks for it.
    *
    * @param migration its id, for the log
+   * @param park holds the sockets; belongs to this relay from now on
    * @param group event loops with epoll
    * @throws IOException if not even an IPv4 listener can be opened
    */
-  public DestinationRelay(String migration, EventLoopGroup group) throws IOException {
+  public DestinationRelay(String migration, Park park, EventLoopGroup group) throws IOException {
     this.migration = migration;
-    this.acceptLoop = (IoEventLoop) group.next();
-    open(InetAddress.getByAddress(new byte[] {127, 0, 0, 1}));
-    try {
-      byte[] one = new byte[16];
-      one[15] = 1;
-      open(InetAddress.getByAddress(one));
-    } catch (IOException e) {
-      log.debug("{}: no IPv6 loopback here: {}", migration, e.toString());
+    this.park = park;
+    this.entrance = new Entrance(migration, group, this::entered);
+    for (Park.Parked found : park.all()) {
+      newEntry(found.name()).parked.complete(found);
     }
   }
 
-  private void open(InetAddress address) throws IOException {
-    Socket socket = LinuxSocket.newSocketStream(address instanceof Inet6Address);
-    try {
-      socket.bind(new InetSocketAddress(address, 0));
-      socket.listen(BACKLOG);
-    } catch (IOException e) {
-      socket.close();
-      throw e;
-    }
-    TcpListener listener = new TcpListener(socket, acceptLoop, this::accepted);
-    entrances.put(address, new Entrance(socket.localAddress(), listener));
-    acceptLoop
-        .submit(
-            () -> {
-              listener.open();
-              return null;
-            })
-        .syncUninterruptibly();
+  private Entry newEntry(String name) {
+    Entry entry = new Entry();
+    entries.put(name, entry);
+    counters.opened.increment();
+    return entry;
   }
 
   /**
@@ -102,21 +90,14 @@ public final class DestinationRelay implements AutoCloseable {
    * ::ffff:127.0.0.1}.
    */
   public InetSocketAddress entrance4() {
-    return entrance(false).orElseThrow();
+    return entrance.address(false).orElseThrow();
   }
 
   /**
    * Where IPv6 sockets of the process are to be connected; empty if this host has no {@code ::1}.
    */
   public Optional<InetSocketAddress> entrance6() {
-    return entrance(true);
-  }
-
-  private synchronized Optional<InetSocketAddress> entrance(boolean ipv6) {
-    return entrances.values().stream()
-        .map(Entrance::address)
-        .filter(address -> (address.getAddress() instanceof Inet6Address) == ipv6)
-        .findFirst();
+    return entrance.address(true);
   }
 
   /**
@@ -125,14 +106,21 @@ public final class DestinationRelay implements AutoCloseable {
    * @param name the socket's name, as home uses it
    * @param processSide the socket's local address
    */
-  public synchronized void attach(String name, InetSocketAddress processSide) {
-    InetSocketAddress address = plain(processSide);
-    Socket waiting = strangers.remove(address);
-    if (waiting == null) {
-      announced.put(address, name);
-    } else {
-      pair(name, waiting);
+  public void attach(String name, InetSocketAddress processSide) {
+    synchronized (this) {
+      attached.put(name, new CompletableFuture<>());
     }
+    entrance.announce(name, processSide);
+  }
+
+  /** A connection that was announced has come: nothing has moved through it. */
+  private void entered(String name, int fd) {
+    CompletableFuture<Void> parked = hold(name, fd, new ParkNote(0, 0, null));
+    CompletableFuture<Void> waiting;
+    synchronized (this) {
+      waiting = attached.get(name);
+    }
+    parked.thenRun(() -> waiting.complete(null));
   }
 
   /**
@@ -141,16 +129,51 @@ public final class DestinationRelay implements AutoCloseable {
    *
    * @param name names it within the migration, as home uses it
    * @param fd its descriptor, owned by the relay from now on
+   * @throws IOException where the descriptor is no TCP socket
    */
-  public synchronized void adopt(String name, int fd) {
-    pair(name, new Socket(fd));
+  public void adopt(String name, int fd) throws IOException {
+    ParkNote note = ParkNote.from(SocketProgress.of(fd));
+    CompletableFuture<Void> parked;
+    synchronized (this) {
+      parked = new CompletableFuture<>();
+      attached.put(name, parked);
+    }
+    hold(name, fd, note).thenRun(() -> parked.complete(null));
   }
 
-  /** Everything is attached: whoever is not announced by now is a stranger and is closed. */
-  public synchronized void seal() {
-    sealed = true;
-    strangers.forEach(this::closeStranger);
-    strangers.clear();
+  private CompletableFuture<Void> hold(String name, int fd, ParkNote note) {
+    Entry entry;
+    synchronized (this) {
+      entry = newEntry(name);
+    }
+    CompletableFuture<Void> held = park.hold(name, fd, note);
+    held.thenRun(() -> entry.parked.complete(park.get(name)));
+    retryEarly();
+    return held;
+  }
+
+  /**
+   * Everything is attached: whoever is not announced by now is a stranger and is closed. Returns
+   * once all that was attached will outlive this agent.
+   *
+   * @throws IOException where that takes too long
+   */
+  public void seal() throws IOException {
+    entrance.seal();
+    CompletableFuture<Void> all;
+    synchronized (this) {
+      sealed = true;
+      all = CompletableFuture.allOf(attached.values().toArray(CompletableFuture[]::new));
+    }
+    retryEarly();
+    try {
+      all.get(PARK_SECONDS, TimeUnit.SECONDS);
+    } catch (ExecutionException | TimeoutException e) {
+      throw new IOException("not all connections of the process could be parked", e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("interrupted while connections were parked", e);
+    }
   }
 
   /**
@@ -159,12 +182,20 @@ public final class DestinationRelay implements AutoCloseable {
    * @param name the listener's name, as home uses it
    * @param target an address at which the process listens here
    */
-  public synchronized void listener(String name, InetSocketAddress target) {
-    targets.put(name, target);
-    List<Splice> waiting = early.remove(name);
-    if (waiting != null) {
-      waiting.forEach(splice -> connect(splice, target));
+  public void listener(String name, InetSocketAddress target) {
+    synchronized (this) {
+      targets.put(name, target);
     }
+    retryEarly();
+  }
+
+  private void retryEarly() {
+    List<Runnable> waiting;
+    synchronized (this) {
+      waiting = early;
+      early = new ArrayList<>();
+    }
+    waiting.forEach(Runnable::run);
   }
 
   /** What was done so far. */
@@ -172,147 +203,224 @@ public final class DestinationRelay implements AutoCloseable {
     return counters.destination();
   }
 
+  /** Whether home is connected, so that what is open is still to be finished and can be. */
+  public synchronized boolean served() {
+    return carrier != null && carrier.isActive();
+  }
+
+  // ---- Home's streams, on their event loops. ----
+
+  /** Home opens a connection's stream; the stream's pipeline has no handler yet. */
+  void open(Http2StreamChannel stream, String name, CarrierProtocol.Opening opening) {
+    Splice splice = new Splice(stream, name, counters, this);
+    stream.pipeline().addLast(new SpliceStreamHandler(splice));
+    admit(splice, opening);
+  }
+
+  private void admit(Splice splice, CarrierProtocol.Opening opening) {
+    Entry entry;
+    Splice before = null;
+    InetSocketAddress target = null;
+    synchronized (this) {
+      if (isStale(opening)) {
+        splice.stream().close();
+        return;
+      }
+      entry = entries.get(splice.name());
+      if (entry != null) {
+        before = entry.splice;
+        entry.splice = splice;
+      } else if (opening.listener() != null && opening.untouched() && !drained) {
+        target = targets.get(opening.listener());
+      }
+      if (entry == null && target == null && !sealed) {
+        early.add(() -> splice.loop().execute(() -> admit(splice, opening)));
+        return;
+      }
+      if (target != null) {
+        counters.accepted.increment();
+        entry = newEntry(splice.name());
+        entry.splice = splice;
+      }
+    }
+    if (entry == null) {
+      refuse(splice, 410, "connection " + splice.name() + " is not known here (any more)");
+      return;
+    }
+    if (target != null) {
+      make(splice.name(), entry, opening.listener(), target);
+    }
+    Entry joined = entry;
+    free(before)
+        .thenCombine(entry.parked, (free, parked) -> parked)
+        .thenAccept(parked -> splice.loop().execute(() -> begin(joined, parked, splice, opening)));
+  }
+
+  /** A carrier that home has given up may still have something to say. Under our lock. */
+  private boolean isStale(CarrierProtocol.Opening opening) {
+    if (opening.session() < session) {
+      log.debug("{}: a stream of a former carrier is passed over", migration);
+      return true;
+    }
+    session = opening.session();
+    return false;
+  }
+
+  /** A new connection to the process, parked before it is made. */
+  private void make(String name, Entry entry, String listener, InetSocketAddress target) {
+    int fd = LinuxSocket.newSocketStream(isIpv6(target)).intValue();
+    park.hold(name, fd, ParkNote.connecting(listener))
+        .thenRun(() -> entry.parked.complete(park.get(name)));
+  }
+
+  private static boolean isIpv6(InetSocketAddress target) {
+    return target.getAddress() instanceof Inet6Address;
+  }
+
+  /**
+   * Takes the socket from a splice whose stream home has given up, though we did not notice yet.
+   */
+  private static CompletableFuture<Void> free(Splice before) {
+    if (before == null) {
+      return CompletableFuture.completedFuture(null);
+    }
+    return CompletableFuture.runAsync(
+        () -> {
+          before.detach();
+          before.stream().close();
+        },
+        before.loop());
+  }
+
+  private void begin(
+      Entry entry, Park.Parked parked, Splice splice, CarrierProtocol.Opening opening) {
+    if (splice.isDone() || !isCurrent(entry, splice)) {
+      return;
+    }
+    try {
+      Offsets at = Offsets.of(parked);
+      InetSocketAddress target = at.untouched() ? target(parked) : null;
+      splice.take(parked, at);
+      answer(splice, CarrierProtocol.Answer.received(at.position()), false);
+      if (!splice.resume(opening.received(), at)) {
+        splice.listen();
+      } else if (target != null) {
+        splice.connect(target);
+      } else {
+        splice.open(at.pending());
+      }
+    } catch (IOException e) {
+      log.error("{}: connection {} cannot be relayed", migration, splice.name(), e);
+      refuse(splice, 500, e.getMessage());
+    }
+  }
+
+  private synchronized boolean isCurrent(Entry entry, Splice splice) {
+    return entry.splice == splice;
+  }
+
+  private synchronized InetSocketAddress target(Park.Parked parked) throws IOException {
+    String listener = ParkNote.parse(parked.note()).listener();
+    return listener == null ? null : targets.get(listener);
+  }
+
+  private void refuse(Splice splice, int status, String reason) {
+    log.warn("{}: refused: {}", migration, reason);
+    splice.listen();
+    answer(splice, CarrierProtocol.Answer.refused(status, reason), true);
+  }
+
+  private static void answer(Splice splice, CarrierProtocol.Answer answer, boolean last) {
+    splice.stream().writeAndFlush(new DefaultHttp2HeadersFrame(answer.headers(), last));
+  }
+
+  /** Home has opened streams for all connections that it has: the others are over. */
+  void sync(Channel through, long number) {
+    List<String> over = new ArrayList<>();
+    synchronized (this) {
+      if (number < session) {
+        return;
+      }
+      carrier = through;
+      entries.forEach(
+          (name, entry) -> {
+            if (entry.splice == null) {
+              over.add(name);
+            }
+          });
+    }
+    over.forEach(this::end);
+  }
+
+  @Override
+  public void toldOver(Splice splice) {
+    synchronized (this) {
+      Entry entry = entries.get(splice.name());
+      if (entry == null || entry.splice != splice) {
+        return;
+      }
+    }
+    splice.detach();
+    end(splice.name());
+  }
+
+  @Override
+  public synchronized void lost(Splice splice) {
+    Entry entry = entries.get(splice.name());
+    if (entry != null && entry.splice == splice) {
+      entry.splice = null;
+    }
+  }
+
+  /** Ends a connection that no splice works with. */
+  private void end(String name) {
+    Entry entry;
+    synchronized (this) {
+      entry = entries.remove(name);
+    }
+    if (entry != null) {
+      counters.closed.increment();
+      entry.parked.thenAccept(
+          parked -> {
+            Splice.end(parked);
+            park.drop(name);
+          });
+    }
+  }
+
+  // ---- The end. ----
+
   /**
    * The process has ended: no more connections come in, those that exist may deliver what is under
    * way. To be followed by {@link #close}.
    */
   public void drain() {
-    List<Entrance> doors;
     synchronized (this) {
-      closed = true;
-      doors = List.copyOf(entrances.values());
-      entrances.clear();
+      drained = true;
     }
-    doors.forEach(door -> acceptLoop.submit(door.listener()::close).syncUninterruptibly());
+    entrance.close();
   }
 
-  /** Resets all connections and closes the entrances. */
+  /** Resets all connections, as far as they have not ended, and closes the entrance. */
   @Override
   public void close() {
     drain();
-    List<Splice> open;
+    Map<String, Entry> open;
     synchronized (this) {
-      open = List.copyOf(splices);
-      strangers.forEach(this::closeStranger);
-      strangers.clear();
-      sockets.values().forEach(DestinationRelay::resetUnjoined);
-      sockets.clear();
+      open = Map.copyOf(entries);
     }
-    open.forEach(splice -> splice.loop().execute(splice::reset));
-  }
-
-  // Home's streams, on their event loops.
-
-  Splice newSplice(Http2StreamChannel stream, String name) {
-    Splice splice = new Splice(stream, name, migration + "/" + name, counters, this::ended);
-    synchronized (this) {
-      splices.add(splice);
-    }
-    return splice;
-  }
-
-  synchronized void relay(String name, Splice splice) {
-    if (closed || streams.putIfAbsent(name, splice) != null) {
-      log.warn("{}: a second stream for socket {}, or after the end: refused", migration, name);
-      splice.loop().execute(splice::reset);
-      return;
-    }
-    Socket socket = sockets.remove(name);
-    if (socket != null) {
-      join(splice, socket);
-    }
-  }
-
-  synchronized void accept(String name, Splice splice) {
-    counters.accepted.increment();
-    InetSocketAddress target = targets.get(name);
-    if (closed) {
-      splice.loop().execute(splice::reset);
-    } else if (target == null && sealed) {
-      log.warn("{}: no listener {} is known: a connection is reset", migration, name);
-      splice.loop().execute(splice::reset);
-    } else if (target == null) {
-      early.computeIfAbsent(name, unused -> new ArrayList<>()).add(splice);
-    } else {
-      connect(splice, target);
-    }
-  }
-
-  private synchronized void ended(Splice splice) {
-    splices.remove(splice);
-    // The name stays taken: a second stream for it would be an error.
-  }
-
-  private static void connect(Splice splice, InetSocketAddress target) {
-    splice
-        .loop()
-        .execute(
-            () -> {
-              boolean ipv6 = target.getAddress() instanceof Inet6Address;
-              splice.connect(LinuxSocket.newSocketStream(ipv6), target);
-            });
-  }
-
-  // The process's sockets, on the event loop of the entrances.
-
-  private synchronized void accepted(Socket socket) {
-    InetSocketAddress from = plain(socket.remoteAddress());
-    String name = announced.remove(from);
-    if (name != null) {
-      pair(name, socket);
-    } else if (sealed || closed) {
-      closeStranger(from, socket);
-    } else {
-      strangers.put(from, socket);
-      acceptLoop.schedule(
-          () -> closeIfStranger(from, socket), STRANGER_MILLIS, TimeUnit.MILLISECONDS);
-    }
-  }
-
-  private void pair(String name, Socket socket) {
-    Splice splice = streams.get(name);
-    if (splice == null) {
-      sockets.put(name, socket);
-    } else {
-      join(splice, socket);
-    }
-  }
-
-  private static void join(Splice splice, Socket socket) {
-    splice.loop().execute(() -> splice.attach(socket));
-  }
-
-  private synchronized void closeIfStranger(InetSocketAddress from, Socket socket) {
-    if (strangers.remove(from, socket)) {
-      closeStranger(from, socket);
-    }
-  }
-
-  private void closeStranger(InetSocketAddress from, Socket socket) {
-    log.warn("{}: nobody announced the connection from {}: closed", migration, from);
-    try {
-      socket.close();
-    } catch (IOException e) {
-      log.warn("cannot close a connection", e);
-    }
-  }
-
-  private static void resetUnjoined(Socket socket) {
-    try {
-      socket.setSoLinger(0);
-      socket.close();
-    } catch (IOException e) {
-      log.warn("cannot reset a connection", e);
-    }
-  }
-
-  /** The address without scope, and an IPv4 address in IPv6's clothes as IPv4. */
-  private static InetSocketAddress plain(InetSocketAddress address) {
-    try {
-      return new InetSocketAddress(
-          InetAddress.getByAddress(address.getAddress().getAddress()), address.getPort());
-    } catch (UnknownHostException e) {
-      throw new IllegalArgumentException("not an IP address: " + address, e);
-    }
+    open.forEach(
+        (name, entry) -> {
+          Splice splice;
+          synchronized (this) {
+            splice = entry.splice;
+            entry.splice = null;
+          }
+          if (splice != null) {
+            splice.loop().submit(() -> splice.leave()).syncUninterruptibly();
+          }
+          end(name);
+        });
+    park.quit();
   }
 }

@@ -3,14 +3,11 @@ package dev.exile.sockets;
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
 import io.netty.channel.EventLoop;
-import io.netty.channel.IoEventLoop;
-import io.netty.channel.unix.Socket;
-import io.netty.handler.codec.http2.Http2Headers;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -24,18 +21,21 @@ import org.slf4j.LoggerFactory;
 /**
  * Home's half of a migration's relay: its real sockets, joined to a carrier after COMMIT.
  *
- * <p>Before {@link #start} the sockets are only kept: nothing is read, accepted, set or asked, so
- * that a thawed process finds them as it left them. The descriptors belong to this relay from their
- * adoption on. They are duplicates of descriptors that a frozen process holds; ends are therefore
- * told to the peers explicitly (FIN by shutdown, RST by disconnect).
+ * <p>Before {@link #start} the sockets are only parked: nothing is read, accepted or set, so that a
+ * thawed process finds them as it left them. They are duplicates of descriptors that a frozen
+ * process holds; ends are therefore told to the peers explicitly (FIN by shutdown, RST by
+ * disconnect).
  *
- * <p>When the carrier is lost after {@link #start}, all connections are reset; the listeners are
- * let go as they are, for another relay over another carrier. Thread-safe.
+ * <p>Nothing is lost with the carrier, the destination's agent or this one: connections wait,
+ * parked, until there is another carrier, and go on where the kernels on both hosts stand. The next
+ * agent begins with what it finds parked. Thread-safe.
  */
-// A write or close that fails closes its channel, and that is handled where the channel ends.
+// Futures that are chained here are completed by us, and never exceptionally.
 @SuppressWarnings("FutureReturnValueIgnored")
 public final class HomeRelay implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(HomeRelay.class);
+  private static final long RETRY_MILLIS = 200;
+  private static final long PARK_SECONDS = 10;
 
   private enum State {
     HOLDING,
@@ -43,60 +43,106 @@ public final class HomeRelay implements AutoCloseable {
     ENDED
   }
 
-  private final Carrier carrier;
   private final String migration;
-  private final IoEventLoop loop;
+  private final Park park;
+  private final Connector connector;
   private final RelayCounters counters = new RelayCounters();
   private final CompletableFuture<Void> drained = new CompletableFuture<>();
-  private final Map<String, Integer> heldConnections = new LinkedHashMap<>();
-  private final Map<String, Integer> heldListeners = new LinkedHashMap<>();
-  private final Map<String, CompletableFuture<Void>> overs = new LinkedHashMap<>();
+  private final List<CompletableFuture<Void>> holding = new ArrayList<>();
+  private final Map<String, CompletableFuture<Void>> overs = new HashMap<>();
+
+  /** Connections that have had a stream. */
+  private final Set<String> streamed = new HashSet<>();
+
   private State state = State.HOLDING;
+  private HomeSession session;
 
-  // On the event loop.
-  private final Set<Splice> splices = new LinkedHashSet<>();
-  private final List<TcpListener> listeners = new ArrayList<>();
-  private boolean ending;
-
-  /**
-   * @param carrier the open carrier that will take the sockets
-   * @param migration the migration's id, as registered at the destination
-   */
-  public HomeRelay(Carrier carrier, String migration) {
-    this.carrier = carrier;
-    this.migration = migration;
-    this.loop = (IoEventLoop) carrier.channel().eventLoop();
+  /** Makes a new carrier when one is lost. */
+  @FunctionalInterface
+  public interface Connector {
+    /** Connects to the destination; called again, a little later, where it fails. */
+    Carrier connect() throws IOException;
   }
 
   /**
-   * Takes over a connected TCP socket.
+   * @param migration the migration's id, as registered at the destination
+   * @param park holds the sockets; belongs to this relay from now on
+   */
+  public HomeRelay(String migration, Park park, Connector connector) {
+    this.migration = migration;
+    this.park = park;
+    this.connector = connector;
+    for (Park.Parked found : park.all()) {
+      if (!found.listening()) {
+        streamed.add(found.name());
+        register(found.name());
+      }
+    }
+  }
+
+  private synchronized void register(String name) {
+    overs.put(name, new CompletableFuture<>());
+    counters.opened.increment();
+  }
+
+  /**
+   * Takes over a connected TCP socket, before {@link #start}.
    *
    * @param name names the socket within the migration: letters, digits and dashes, at most 64
    * @param fd a duplicate of its descriptor, owned by the relay from now on
+   * @throws IOException where the descriptor is no TCP socket
    */
-  public void adoptConnection(String name, int fd) {
-    adopt(heldConnections, name, fd);
-    synchronized (overs) {
-      overs.put(name, new CompletableFuture<>());
+  public void adoptConnection(String name, int fd) throws IOException {
+    ParkNote note;
+    try {
+      note = ParkNote.from(SocketProgress.of(fd));
+    } catch (IOException e) {
+      Linux.closeQuietly(fd);
+      throw e;
+    }
+    synchronized (this) {
+      checkHolding();
+      holding.add(park.hold(name, fd, note));
+      register(name);
     }
   }
 
   /**
-   * Takes over a listening TCP socket.
+   * Takes over a listening TCP socket, before {@link #start}.
    *
    * @param name names the socket within the migration: letters, digits and dashes, at most 64
    * @param fd a duplicate of its descriptor, owned by the relay from now on
    */
-  public void adoptListener(String name, int fd) {
-    adopt(heldListeners, name, fd);
+  public synchronized void adoptListener(String name, int fd) {
+    checkHolding();
+    holding.add(park.listen(name, fd));
   }
 
-  private synchronized void adopt(Map<String, Integer> held, String name, int fd) {
+  private void checkHolding() {
     if (state != State.HOLDING) {
       throw new IllegalStateException("relay of " + migration + " has already begun");
     }
-    if (held.putIfAbsent(name, fd) != null) {
-      throw new IllegalArgumentException("socket " + name + " was already adopted");
+  }
+
+  /**
+   * Waits until all adopted sockets outlive this agent.
+   *
+   * @throws IOException where that takes too long
+   */
+  public void awaitParked() throws IOException {
+    CompletableFuture<Void> all;
+    synchronized (this) {
+      all = CompletableFuture.allOf(holding.toArray(CompletableFuture[]::new));
+    }
+    try {
+      all.get(PARK_SECONDS, TimeUnit.SECONDS);
+    } catch (ExecutionException e) {
+      throw new IOException(e.getCause().getMessage(), e);
+    } catch (TimeoutException e) {
+      throw new IOException("not all connections of the process could be parked", e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("interrupted while connections were parked", e);
     }
   }
 
@@ -104,110 +150,135 @@ public final class HomeRelay implements AutoCloseable {
    * COMMIT has been acknowledged: joins all sockets to the carrier and begins to read and accept.
    * Returns when all are joined.
    *
+   * @param open the first carrier; where it is null or lost, another one is made in time
    * @throws IllegalStateException if it was started or ended before
    */
-  public void start() {
+  public void start(Carrier open) {
     synchronized (this) {
-      if (state != State.HOLDING) {
-        throw new IllegalStateException("relay of " + migration + " has already begun");
-      }
+      checkHolding();
       state = State.RUNNING;
     }
-    onLoop(this::join);
-  }
-
-  private void join() {
-    heldConnections.forEach(
-        (name, fd) -> {
-          CarrierProtocol.Kind kind = CarrierProtocol.Kind.RELAY;
-          relay(new CarrierProtocol.Target(kind, migration, name), new Socket(fd));
-        });
-    heldListeners.forEach(this::listen);
-    carrier.closed().thenRun(() -> loop.execute(this::carrierLost));
-  }
-
-  private void listen(String name, int fd) {
-    CarrierProtocol.Target target =
-        new CarrierProtocol.Target(CarrierProtocol.Kind.ACCEPT, migration, name);
-    TcpListener listener =
-        new TcpListener(
-            new Socket(fd),
-            loop,
-            accepted -> {
-              counters.accepted.increment();
-              relay(target, accepted);
-            });
-    listeners.add(listener);
-    try {
-      listener.open();
-    } catch (IOException e) {
-      log.error("{}: cannot accept connections any more", target, e);
+    park.accept(this::accepted);
+    if (open != null) {
+      begin(open);
+    } else {
+      reconnect();
     }
   }
 
-  private void relay(CarrierProtocol.Target target, Socket socket) {
-    Http2Headers headers =
-        target
-            .headers()
-            .set(CarrierProtocol.REMOTE_ADDRESS, CarrierProtocol.address(socket.remoteAddress()))
-            .set(CarrierProtocol.LOCAL_ADDRESS, CarrierProtocol.address(socket.localAddress()));
-    carrier
-        .open(
-            headers,
-            stream -> {
-              Splice splice =
-                  new Splice(stream, target.name(), target.toString(), counters, this::ended);
-              splices.add(splice);
-              stream.pipeline().addLast(new SpliceStreamHandler(splice));
-              stream.eventLoop().execute(() -> splice.attach(socket));
-            })
-        .addListener(
-            future -> {
-              if (!future.isSuccess()) {
-                log.warn(
-                    "{}: no stream, the connection is reset: {}",
-                    target,
-                    future.cause().toString());
-                resetUnjoined(socket);
-              }
-            });
+  private void begin(Carrier carrier) {
+    HomeSession next = new HomeSession(this, migration, carrier);
+    onLoop(next.loop(), () -> join(next));
+    carrier.onClosed(() -> lost(next));
   }
 
-  private void resetUnjoined(Socket socket) {
-    counters.resets.increment();
+  private void join(HomeSession next) {
+    List<Park.Parked> connections;
+    Set<String> fresh = new HashSet<>();
+    synchronized (this) {
+      if (state != State.RUNNING) {
+        return;
+      }
+      // From here on accepted() adds to it, on this same loop, after what is joined now.
+      session = next;
+      connections = park.all().stream().filter(parked -> !parked.listening()).toList();
+      connections.stream().map(Park.Parked::name).filter(streamed::add).forEach(fresh::add);
+    }
+    next.open(connections, fresh);
+  }
+
+  private void accepted(Park.Parked parked) {
+    counters.accepted.increment();
+    register(parked.name());
+    HomeSession current;
+    synchronized (this) {
+      current = session;
+    }
+    if (current != null) {
+      current.loop().execute(() -> add(current, parked));
+    } // else the next one takes it
+  }
+
+  private void add(HomeSession current, Park.Parked parked) {
+    boolean fresh;
+    synchronized (this) {
+      if (session != current || park.get(parked.name()) == null) {
+        return;
+      }
+      fresh = streamed.add(parked.name());
+    }
+    current.add(parked, fresh);
+  }
+
+  private void lost(HomeSession last) {
+    last.detach();
+    synchronized (this) {
+      if (session == last) {
+        session = null;
+      }
+      if (state != State.RUNNING) {
+        drained.complete(null);
+        return;
+      }
+    }
+    log.info("{}: the carrier to {} is lost", migration, last.carrier().peerName());
+    reconnect();
+  }
+
+  private void reconnect() {
+    Thread thread = new Thread(this::keepTrying, "relay-" + migration);
+    thread.setDaemon(true);
+    thread.start();
+  }
+
+  private void keepTrying() {
     try {
-      Inet.disconnect(socket.intValue());
-      socket.close();
-    } catch (IOException e) {
-      log.warn("cannot reset a connection", e);
+      while (isRunning()) {
+        try {
+          Carrier carrier = connector.connect();
+          begin(carrier);
+          if (!isRunning()) {
+            carrier.close();
+          }
+          log.info("{}: relays again", migration);
+          return;
+        } catch (IOException e) {
+          log.debug("{}: no carrier yet: {}", migration, e.getMessage());
+        }
+        // Also where a carrier is lost as soon as it is made: that must not make us spin.
+        Thread.sleep(RETRY_MILLIS);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
-  private void ended(Splice splice) {
-    splices.remove(splice);
-    isOver(splice.socketName());
-    if (ending && splices.isEmpty()) {
+  private synchronized boolean isRunning() {
+    return state == State.RUNNING;
+  }
+
+  RelayCounters counters() {
+    return counters;
+  }
+
+  /** The connection is over; done once that is certain, whatever happens to this agent. */
+  CompletableFuture<Void> forget(String name) {
+    CompletableFuture<Void> dropped = park.drop(name);
+    CompletableFuture<Void> over;
+    boolean last;
+    synchronized (this) {
+      over = overs.remove(name);
+      streamed.remove(name);
+      last = state == State.ENDED && overs.isEmpty();
+    }
+    if (over != null) {
+      counters.closed.increment();
+      dropped.thenRun(() -> over.complete(null));
+    }
+    if (last) {
       drained.complete(null);
     }
-  }
-
-  private void carrierLost() {
-    if (!splices.isEmpty()) {
-      log.warn(
-          "{}: carrier to {} lost, {} connections are reset",
-          migration,
-          carrier.peerName(),
-          splices.size());
-    }
-    // The streams tell their own loss, which resets their sockets. The kernel goes on completing
-    // connections into the backlogs; another relay may accept them.
-    listeners.forEach(TcpListener::letGo);
-    listeners.clear();
-  }
-
-  private void closeListeners() {
-    listeners.forEach(TcpListener::close);
-    listeners.clear();
+    return dropped;
   }
 
   /**
@@ -215,19 +286,8 @@ public final class HomeRelay implements AutoCloseable {
    * to the destination, and both directions have ended, or it was reset. At once where it is not
    * known (any more).
    */
-  public CompletableFuture<Void> over(String name) {
-    synchronized (overs) {
-      return overs.getOrDefault(name, CompletableFuture.completedFuture(null)).copy();
-    }
-  }
-
-  private void isOver(String name) {
-    synchronized (overs) {
-      CompletableFuture<Void> over = overs.remove(name);
-      if (over != null) {
-        over.complete(null);
-      }
-    }
+  public synchronized CompletableFuture<Void> over(String name) {
+    return overs.getOrDefault(name, CompletableFuture.completedFuture(null)).copy();
   }
 
   /** What was done so far. */
@@ -240,17 +300,45 @@ public final class HomeRelay implements AutoCloseable {
    * may finish what is in flight, and what has not finished after the grace is reset.
    */
   public void close(Duration grace) {
-    if (!end()) {
-      return;
+    HomeSession last;
+    abandon();
+    synchronized (this) {
+      if (state == State.ENDED) {
+        return;
+      }
+      state = State.ENDED;
+      last = session;
+      session = null;
+      if (overs.isEmpty() || last == null) {
+        drained.complete(null);
+      }
     }
-    onLoop(
-        () -> {
-          closeListeners();
-          ending = true;
-          if (splices.isEmpty()) {
-            drained.complete(null);
-          }
-        });
+    closeListeners();
+    awaitDrained(grace);
+    if (last != null) {
+      last.close();
+    }
+    park.all().stream().filter(parked -> !parked.listening()).forEach(Splice::end);
+    park.quit();
+    synchronized (this) {
+      overs.values().forEach(over -> over.complete(null));
+      overs.clear();
+    }
+  }
+
+  private void closeListeners() {
+    for (Park.Parked parked : park.all()) {
+      if (parked.listening()) {
+        try {
+          Inet.shutdown(parked.fd(), Inet.SHUT_RDWR);
+        } catch (IOException e) {
+          log.warn("cannot end a listening socket: {}", e.getMessage());
+        }
+      }
+    }
+  }
+
+  private void awaitDrained(Duration grace) {
     try {
       drained.get(grace.toMillis(), TimeUnit.MILLISECONDS);
     } catch (TimeoutException e) {
@@ -260,56 +348,36 @@ public final class HomeRelay implements AutoCloseable {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-    onLoop(() -> List.copyOf(splices).forEach(Splice::reset));
   }
 
   /**
-   * Resets all connections, ends all listeners. Before {@link #start} use {@link #abandon} instead.
+   * Resets all connections, ends all listeners. Before {@link #start} it is {@link #abandon}
+   * instead.
    */
   @Override
   public void close() {
     close(Duration.ZERO);
   }
 
-  /** Moves on to ENDED; false if there is nothing more to do. */
-  private boolean end() {
-    synchronized (this) {
-      if (state == State.RUNNING) {
-        state = State.ENDED;
-        return true;
-      }
-    }
-    abandon();
-    return false;
-  }
-
   /**
    * Before {@link #start}: gives the descriptors up and leaves the sockets as they are, for the
    * thawed process. After it: does nothing.
    */
-  public synchronized void abandon() {
-    if (state != State.HOLDING) {
-      return;
+  public void abandon() {
+    synchronized (this) {
+      if (state != State.HOLDING) {
+        return;
+      }
+      state = State.ENDED;
     }
-    state = State.ENDED;
-    heldConnections.values().forEach(HomeRelay::release);
-    heldListeners.values().forEach(HomeRelay::release);
+    park.quit();
   }
 
-  private static void release(int fd) {
-    try {
-      Linux.close(fd);
-    } catch (IOException e) {
-      log.warn("cannot give up a descriptor", e);
-    }
-  }
-
-  private void onLoop(Runnable task) {
-    EventLoop target = loop;
-    if (target.inEventLoop()) {
+  private static void onLoop(EventLoop loop, Runnable task) {
+    if (loop.inEventLoop()) {
       task.run();
     } else {
-      target.submit(task).syncUninterruptibly();
+      loop.submit(task).syncUninterruptibly();
     }
   }
 }

@@ -113,9 +113,9 @@ final class ImageReceiver extends ChannelInboundHandlerAdapter {
               EnumSet.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
               PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
     } catch (FileAlreadyExistsException e) {
-      answer(new CarrierProtocol.Answer(409, "there is already a file " + path));
+      answer(CarrierProtocol.Answer.refused(409, "there is already a file " + path));
     } catch (IOException e) {
-      answer(new CarrierProtocol.Answer(507, "cannot create " + path + ": " + e));
+      answer(CarrierProtocol.Answer.refused(507, "cannot create " + path + ": " + e));
     }
   }
 
@@ -171,7 +171,7 @@ final class ImageReceiver extends ChannelInboundHandlerAdapter {
     if (!over) {
       log.warn("image {} refused: {}", path, reason);
       remove();
-      answer(new CarrierProtocol.Answer(status, reason));
+      answer(CarrierProtocol.Answer.refused(status, reason));
     }
   }
 

@@ -1,12 +1,11 @@
 package dev.exile.sockets;
 
+import dev.exile.linux.PeekVector;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
 import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.unix.IovArray;
-import io.netty.channel.unix.Socket;
 import io.netty.util.concurrent.FastThreadLocal;
-import java.io.IOException;
 
 /**
  * What all sockets of an event loop share: the buffer to read into and the vector to write from.
@@ -29,6 +28,7 @@ final class IoBuffers {
       };
 
   final IovArray vector = new IovArray(VECTOR);
+  private final PeekVector peeker = new PeekVector();
   private final ByteBufAllocator allocator = PooledByteBufAllocator.DEFAULT;
   private ByteBuf next;
 
@@ -38,11 +38,16 @@ final class IoBuffers {
     return BUFFERS.get();
   }
 
-  int read(Socket socket) throws IOException {
+  /**
+   * Reads what the socket holds beyond the first bytes, and leaves all of it there.
+   *
+   * @return bytes read, 0 where there are none for now or for ever, a negative errno on failure
+   */
+  int peek(int fd, long skip) {
     if (next == null) {
       next = allocator.directBuffer(Tuning.READ_CHUNK, Tuning.READ_CHUNK);
     }
-    return socket.recvAddress(next.memoryAddress(), 0, Tuning.READ_CHUNK);
+    return peeker.peek(fd, skip, next.memoryAddress(), Tuning.READ_CHUNK);
   }
 
   /**

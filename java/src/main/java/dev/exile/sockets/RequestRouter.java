@@ -89,23 +89,18 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
       CarrierProtocol.Target target,
       CarrierServer.Registration migration,
       Http2Headers headers) {
+    DestinationRelay relay = migration.relay();
     if (!target.isSocketName()) {
       refuse(400, "bad socket name " + target.name());
-      return;
-    }
-    DestinationRelay relay = migration.relay();
-    if (relay == null) {
+    } else if (relay == null) {
       refuse(409, "migration " + target.migration() + " relays no sockets");
-      return;
-    }
-    Splice splice = relay.newSplice(stream, target.name());
-    ctx.pipeline().replace(this, null, new SpliceStreamHandler(splice));
-    stream.writeAndFlush(new DefaultHttp2HeadersFrame(CarrierProtocol.Answer.OK.headers()));
-    if (target.kind() == CarrierProtocol.Kind.RELAY) {
-      relay.relay(target.name(), splice);
+    } else if (target.kind() == CarrierProtocol.Kind.SYNC) {
+      relay.sync(stream.parent(), CarrierProtocol.session(headers));
+      stream.writeAndFlush(new DefaultHttp2HeadersFrame(CarrierProtocol.Answer.OK.headers(), true));
     } else {
       log.debug("{} from {}", target, headers.get(CarrierProtocol.REMOTE_ADDRESS));
-      relay.accept(target.name(), splice);
+      ctx.pipeline().remove(this);
+      relay.open(stream, target.name(), CarrierProtocol.Opening.of(headers));
     }
   }
 
@@ -114,7 +109,7 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
     stream
         .writeAndFlush(
             new DefaultHttp2HeadersFrame(
-                new CarrierProtocol.Answer(status, reason).headers(), true))
+                CarrierProtocol.Answer.refused(status, reason).headers(), true))
         .addListener(future -> stream.close());
   }
 

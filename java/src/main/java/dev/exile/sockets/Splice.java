@@ -1,188 +1,250 @@
 package dev.exile.sockets;
 
+import dev.exile.linux.Inet;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.PooledByteBufAllocator;
-import io.netty.channel.ChannelFuture;
 import io.netty.channel.IoEventLoop;
-import io.netty.channel.unix.Socket;
-import io.netty.handler.codec.http2.DefaultHttp2DataFrame;
-import io.netty.handler.codec.http2.DefaultHttp2ResetFrame;
-import io.netty.handler.codec.http2.DefaultHttp2WindowUpdateFrame;
-import io.netty.handler.codec.http2.Http2Error;
 import io.netty.handler.codec.http2.Http2StreamChannel;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One relayed connection on one host: a TCP socket joined to a stream of the carrier. Home and
- * destination use the same.
+ * One relayed connection on one host, as long as it has a stream: a parked socket joined to a
+ * stream of the carrier. Home and destination use the same.
  *
  * <pre>
  *   socket                          stream
  *   bytes            ------->       DATA         paused while the stream has too much to send
- *   FIN              ------->       END_STREAM
- *   RST, error       ------->       RST_STREAM   after what was read before it
+ *   dropped          <-------       ACK          out of the socket only once the other host has them
+ *   FIN              ------->       END
+ *   RST, error       ------->       RESET        after what was read before it
  *   bytes            <-------       DATA         window credit is returned as the kernel takes the bytes
- *   shutdown(WR)     <-------       END_STREAM   after all bytes
- *   RST              <-------       RST_STREAM, or the stream lost without END_STREAM
+ *   shutdown(WR)     <-------       END          after all bytes
+ *   RST              <-------       RESET        after all bytes before it
  * </pre>
  *
  * <p>A reset waits for the bytes before it, as on the wire it would arrive behind them, but for
- * {@link #RESET_GRACE_MILLIS} at most: a reader that has stopped does not keep a broken connection.
- * There is no other timeout.
+ * {@link TcpSocket#GRACE_MILLIS} at most. There is no other timeout.
  *
- * <p>The socket may be attached after the stream has begun; until then at most one stream window is
- * held. Memory: see {@link Tuning}. All methods run on the stream's event loop.
+ * <p>Nothing of a splice has to survive: when its stream is lost, or its agent dies, the socket
+ * stays parked as it is, and the next splice goes on from what the kernel knows of it. Memory: see
+ * {@link Tuning}. All methods run on the stream's event loop.
  */
 // A write or close that fails closes its channel, and that is handled where the channel ends.
 @SuppressWarnings("FutureReturnValueIgnored")
 final class Splice implements TcpSocket.Listener {
-  static final long RESET_GRACE_MILLIS = 2_000;
-
   private static final Logger log = LoggerFactory.getLogger(Splice.class);
 
   private final Http2StreamChannel stream;
-  private final String socketName;
   private final String name;
   private final RelayCounters counters;
-  private final Consumer<Splice> onOver;
+  private final Owner owner;
   private final WriteQueue queue = new WriteQueue(PooledByteBufAllocator.DEFAULT);
+  private Park.Parked parked;
   private TcpSocket socket;
-  private ChannelFuture lastWrite;
-  private int credit;
-  private boolean streamEnded;
-  private boolean socketEnded;
-  private boolean endWritten;
-  private boolean outputShut;
+  private Upflow up;
+  private Downflow down;
 
-  /** The stream broke: what is queued is still delivered, then the socket is reset. */
-  private boolean aborting;
+  /** The socket's connection is no more. */
+  private boolean broken;
 
-  private boolean over;
+  private boolean resetSent;
 
-  Splice(
-      Http2StreamChannel stream,
-      String socketName,
-      String name,
-      RelayCounters counters,
-      Consumer<Splice> onOver) {
-    this.socketName = socketName;
+  /** Where the other host's RESET stands among its bytes; -1 before it has come. */
+  private long resetAt = -1;
+
+  private boolean done;
+
+  /** What becomes of a splice. Called on its event loop. */
+  interface Owner {
+    /** The other host has answered the request. */
+    default void answered(Splice splice, CarrierProtocol.Answer answer) {}
+
+    /** The connection has ended, in order or by a reset, and the other host knows. */
+    default void over(Splice splice) {}
+
+    /** The other host says that the connection is over. */
+    default void toldOver(Splice splice) {}
+
+    /** The stream is gone. The socket is parked as it is. */
+    void lost(Splice splice);
+  }
+
+  Splice(Http2StreamChannel stream, String name, RelayCounters counters, Owner owner) {
     this.stream = stream;
     this.name = name;
     this.counters = counters;
-    this.onOver = onOver;
-    counters.opened.increment();
+    this.owner = owner;
+    // Until there is a socket.
+    stream.config().setAutoRead(false);
   }
 
-  String socketName() {
-    return socketName;
+  String name() {
+    return name;
+  }
+
+  Http2StreamChannel stream() {
+    return stream;
   }
 
   IoEventLoop loop() {
     return (IoEventLoop) stream.eventLoop();
   }
 
-  /** Joins the connected socket; its pending error, EOF and bytes are relayed from now on. */
-  void attach(Socket connected) {
-    TcpSocket joined = new TcpSocket(connected, loop(), queue, this);
-    if (over) {
-      joined.reset();
-      return;
-    }
-    socket = joined;
-    socket.open();
-    // The stream may have ended, without any bytes to write, before there was a socket.
-    afterWrite();
+  /** Whether the stream is lost, or the connection over. */
+  boolean isDone() {
+    return done;
   }
 
-  /** Connects a new socket and joins it; a refusal resets the stream. */
-  void connect(Socket unconnected, InetSocketAddress target) {
-    if (over) {
-      // Home's client has reset it before we came to connect.
-      new TcpSocket(unconnected, loop(), queue, this).close();
-      return;
-    }
-    socket = new TcpSocket(unconnected, loop(), queue, this);
-    socket.connect(target);
+  // ---- The beginning. ----
+
+  /** Takes its socket, and does not touch it yet. */
+  void take(Park.Parked taken, Offsets at) {
+    parked = taken;
+    socket = new TcpSocket(taken.fd(), loop(), queue, this);
+    up = new Upflow(stream, socket, at.consumed());
+    down = new Downflow(stream, queue, socket, at.written(), at.shut());
   }
 
-  // What comes from the stream.
+  /**
+   * The other host has so many of our bytes, the end counted as one more; known before anything is
+   * sent.
+   *
+   * @return false where that cannot be; the connection is reset then
+   */
+  boolean resume(long position, Offsets at) {
+    try {
+      up.resume(position, at.available());
+      return true;
+    } catch (IOException e) {
+      log.error("{}: cannot go on, the connection is reset: {}", name, e.getMessage());
+      breakOff();
+      return false;
+    }
+  }
+
+  /** Begins to relay; the socket is connected, or on its way to be. */
+  void open(boolean pending) {
+    if (!done) {
+      stream.config().setAutoRead(true);
+      socket.open(pending);
+    }
+  }
+
+  /** The same with a socket that is to be connected; a refusal resets the connection. */
+  void connect(InetSocketAddress target) {
+    if (!done) {
+      stream.config().setAutoRead(true);
+      socket.connect(target);
+    }
+  }
+
+  /** Hears from the stream, while the socket is not touched yet. */
+  void listen() {
+    stream.config().setAutoRead(true);
+  }
+
+  // ---- What comes from the stream. ----
+
+  void streamAnswered(CarrierProtocol.Answer answer) {
+    if (!done) {
+      owner.answered(this, answer);
+    }
+  }
 
   /** Takes the buffer. */
   void streamData(ByteBuf data) {
-    if (over || aborting) {
+    if (done || broken || up == null) {
       data.release();
       return;
     }
     counters.fromCarrier.add(data.readableBytes());
-    queue.add(data);
+    down.data(data);
   }
 
-  void streamEnd() {
-    streamEnded = true;
+  void streamFrame(byte type, long offset) {
+    if (done || up == null) {
+      return;
+    }
+    try {
+      switch (type) {
+        case RelayFrames.ACK -> {
+          up.acknowledged(offset);
+          overIfDone();
+        }
+        case RelayFrames.END -> {
+          if (!broken) {
+            down.end(offset);
+            overIfDone();
+          }
+        }
+        case RelayFrames.RESET -> streamReset(offset);
+        default -> log.debug("{}: a frame of type {} is passed over", name, type);
+      }
+    } catch (IOException e) {
+      log.error("{}: the connection is reset: {}", name, e.getMessage());
+      breakOff();
+    }
+  }
+
+  private void streamReset(long offset) {
+    if (resetAt >= 0) {
+      return;
+    }
+    countReset();
+    resetAt = offset;
+    if (broken) {
+      overIfDone();
+      return;
+    }
+    socket.pauseReading();
+    if (down.hasTaken(offset)) {
+      breakOff();
+    } else {
+      loop().schedule(this::breakOff, TcpSocket.GRACE_MILLIS, TimeUnit.MILLISECONDS);
+    }
   }
 
   void streamReadComplete() {
-    if (socket != null && !over) {
+    if (socket != null && !done && !broken) {
       socket.flush();
-      afterWrite();
     }
   }
 
   void streamWritable() {
-    if (socket != null && stream.isWritable()) {
+    if (socket != null && stream.isWritable() && resetAt < 0) {
       socket.resumeReading();
     }
   }
 
-  /** RST_STREAM arrived, or the stream is gone. */
-  void streamBroken(String reason) {
-    if (over || aborting || (streamEnded && endWritten)) {
-      return;
-    }
-    log.debug("{}: {}", name, reason);
-    counters.resets.increment();
-    aborting = true;
-    if (socket != null) {
-      socket.pauseReading();
-    }
-    if (socket == null || queue.isEmpty()) {
-      abort();
-    } else {
-      loop().schedule(this::abort, RESET_GRACE_MILLIS, TimeUnit.MILLISECONDS);
+  void streamOver() {
+    if (!done) {
+      owner.toldOver(this);
     }
   }
 
-  private void abort() {
-    if (over) {
-      return;
+  /** The stream is gone. */
+  void streamLost() {
+    if (!done) {
+      detach();
+      owner.lost(this);
     }
-    if (socket != null) {
-      socket.reset();
-    } else {
-      queue.clear();
-    }
-    finish();
   }
 
-  // What comes from the socket.
+  // ---- What comes from the socket. ----
 
   @Override
   public void connected() {
-    afterWrite();
+    advance();
   }
 
   @Override
   public void received(ByteBuf data) {
     counters.toCarrier.add(data.readableBytes());
-    lastWrite = stream.write(new DefaultHttp2DataFrame(data));
-    if (!stream.isWritable()) {
-      socket.pauseReading();
-    }
+    up.data(data);
   }
 
   @Override
@@ -192,89 +254,117 @@ final class Splice implements TcpSocket.Listener {
 
   @Override
   public void ended() {
-    socketEnded = true;
-    lastWrite = stream.writeAndFlush(new DefaultHttp2DataFrame(true));
-    lastWrite.addListener(
-        future -> {
-          endWritten = future.isSuccess();
-          finishIfDone();
-        });
+    up.end();
+    overIfDone();
   }
 
   @Override
   public void written(long bytes) {
-    credit += (int) bytes;
-    if (credit >= Tuning.CREDIT_STEP && !streamEnded) {
-      stream.writeAndFlush(new DefaultHttp2WindowUpdateFrame(credit));
-      credit = 0;
-    }
-    afterWrite();
-  }
-
-  private void afterWrite() {
-    // Shutting down a socket that still connects would break it off.
-    if (!queue.isEmpty() || over || socket.isConnecting()) {
+    try {
+      down.written(bytes);
+    } catch (IOException e) {
+      log.error("{}: the connection is reset: {}", name, e.getMessage());
+      breakOff();
       return;
     }
-    if (aborting) {
-      abort();
-    } else if (streamEnded && !outputShut) {
-      outputShut = true;
-      socket.shutdownOutput();
-      finishIfDone();
+    if (resetAt >= 0 && down.hasTaken(resetAt)) {
+      breakOff();
+    } else {
+      overIfDone();
+    }
+  }
+
+  private void advance() {
+    try {
+      down.advance();
+      overIfDone();
+    } catch (IOException e) {
+      log.error("{}: the connection is reset: {}", name, e.getMessage());
+      breakOff();
     }
   }
 
   @Override
   public void failed(IOException cause) {
-    if (over) {
+    log.debug("{}: {}", name, cause.toString());
+    setBroken();
+  }
+
+  // ---- The end. ----
+
+  /** Resets the socket, and tells the other host. */
+  void breakOff() {
+    if (done || broken) {
       return;
     }
-    log.debug("{}: {}", name, cause.toString());
-    if (!aborting) {
+    socket.detach();
+    reset(parked.fd());
+    setBroken();
+  }
+
+  private void setBroken() {
+    countReset();
+    broken = true;
+    down.close();
+    if (!resetSent) {
+      resetSent = true;
+      stream.writeAndFlush(RelayFrames.frame(RelayFrames.RESET, up.sent(), stream.alloc()));
+    }
+    overIfDone();
+  }
+
+  private void countReset() {
+    if (!broken && resetAt < 0) {
       counters.resets.increment();
     }
-    finish();
-    resetStreamAfterLastWrite();
   }
 
-  private void resetStreamAfterLastWrite() {
-    if (lastWrite == null || lastWrite.isDone()) {
-      resetStream();
-    } else {
-      lastWrite.addListener(future -> resetStream());
-      loop().schedule(this::resetStream, RESET_GRACE_MILLIS, TimeUnit.MILLISECONDS);
+  private void overIfDone() {
+    boolean inOrder = up.isDone() && down.isDone() && !broken;
+    boolean byReset = broken && resetAt >= 0;
+    if (!done && (inOrder || byReset)) {
+      owner.over(this);
     }
   }
 
-  private void resetStream() {
-    if (stream.isActive()) {
-      stream.writeAndFlush(new DefaultHttp2ResetFrame(Http2Error.CANCEL));
+  /**
+   * Lets go, and tells the other host that the connection is broken after what has been sent. The
+   * socket stays as it is.
+   */
+  void leave() {
+    if (!done && !resetSent && up != null) {
+      stream.writeAndFlush(RelayFrames.frame(RelayFrames.RESET, up.sent(), stream.alloc()));
     }
+    detach();
   }
 
-  /** Ends the connection now: RST to both sides. */
-  void reset() {
-    if (over) {
-      return;
+  /** Lets go of socket and stream; the socket stays as it is. */
+  void detach() {
+    done = true;
+    if (socket != null) {
+      socket.detach();
+      down.close();
     }
-    counters.resets.increment();
-    abort();
-    resetStream();
+    queue.clear();
   }
 
-  private void finishIfDone() {
-    if (socketEnded && outputShut && !over) {
-      socket.close();
-      if (endWritten) {
-        finish();
+  /** Ends a parked connection for good: what has not ended in order is reset. */
+  static void end(Park.Parked parked) {
+    try {
+      if (!SocketProgress.of(parked.fd()).over()) {
+        reset(parked.fd());
       }
+    } catch (IOException e) {
+      log.warn("{}: cannot end a connection in order: {}", parked.name(), e.getMessage());
+      reset(parked.fd());
     }
   }
 
-  private void finish() {
-    over = true;
-    counters.closed.increment();
-    onOver.accept(this);
+  private static void reset(int fd) {
+    try {
+      Inet.disconnect(fd);
+    } catch (IOException e) {
+      log.warn("cannot reset a relayed connection: {}", e.getMessage());
+    }
   }
 }

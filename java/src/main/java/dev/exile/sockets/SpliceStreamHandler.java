@@ -5,10 +5,17 @@ import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.handler.codec.http2.Http2DataFrame;
 import io.netty.handler.codec.http2.Http2HeadersFrame;
 import io.netty.handler.codec.http2.Http2ResetFrame;
+import io.netty.handler.codec.http2.Http2UnknownFrame;
 import io.netty.util.ReferenceCountUtil;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Translates what happens on a stream for its {@link Splice}. */
+// A close that fails closes its channel all the same.
+@SuppressWarnings("FutureReturnValueIgnored")
 final class SpliceStreamHandler extends ChannelInboundHandlerAdapter {
+  private static final Logger log = LoggerFactory.getLogger(SpliceStreamHandler.class);
+
   private final Splice splice;
 
   SpliceStreamHandler(Splice splice) {
@@ -19,15 +26,15 @@ final class SpliceStreamHandler extends ChannelInboundHandlerAdapter {
   public void channelRead(ChannelHandlerContext ctx, Object message) {
     if (message instanceof Http2DataFrame data) {
       splice.streamData(data.content());
-      if (data.isEndStream()) {
-        splice.streamEnd();
+      return;
+    }
+    try {
+      if (message instanceof Http2HeadersFrame headers) {
+        splice.streamAnswered(CarrierProtocol.Answer.of(headers.headers()));
+      } else if (message instanceof Http2UnknownFrame frame) {
+        splice.streamFrame(frame.frameType(), RelayFrames.offset(frame));
       }
-    } else if (message instanceof Http2HeadersFrame headers) {
-      CarrierProtocol.Answer answer = CarrierProtocol.Answer.of(headers.headers());
-      if (!answer.accepted()) {
-        splice.streamBroken("refused by the destination: " + answer);
-      }
-    } else {
+    } finally {
       ReferenceCountUtil.release(message);
     }
   }
@@ -44,22 +51,20 @@ final class SpliceStreamHandler extends ChannelInboundHandlerAdapter {
 
   @Override
   public void userEventTriggered(ChannelHandlerContext ctx, Object event) {
-    if (event instanceof Http2ResetFrame reset) {
-      // Data frames that came before it have been delivered: the stream is always read.
-      splice.streamBroken("reset by the other host, code " + reset.errorCode());
+    if (event instanceof Http2ResetFrame reset && RelayFrames.isOver(reset)) {
+      splice.streamOver();
     }
     ReferenceCountUtil.release(event);
   }
 
   @Override
   public void channelInactive(ChannelHandlerContext ctx) {
-    splice.streamReadComplete();
-    splice.streamBroken("stream lost");
+    splice.streamLost();
   }
 
   @Override
   public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
-    splice.streamBroken("stream failed: " + cause);
-    splice.reset();
+    log.error("{}: its stream failed, another one is to take its place", splice.name(), cause);
+    ctx.close();
   }
 }

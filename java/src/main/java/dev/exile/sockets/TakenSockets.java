@@ -20,6 +20,7 @@ import java.util.Set;
 public final class TakenSockets implements AutoCloseable {
   private final List<TakenSocket> sockets;
   private final List<OtherSocket> others;
+  private boolean handedOver;
 
   private TakenSockets(List<TakenSocket> sockets, List<OtherSocket> others) {
     this.sockets = sockets;
@@ -159,17 +160,20 @@ public final class TakenSockets implements AutoCloseable {
     return List.copyOf(others);
   }
 
-  /** Forgets the duplicates without closing them: somebody else owns them now. */
-  public void handOver() {
-    sockets.clear();
+  /** Gives the duplicates away: the caller owns them now. What is known of them stays known. */
+  public synchronized List<TakenSocket> handOver() {
+    List<TakenSocket> given = handedOver ? List.of() : all();
+    handedOver = true;
+    return given;
   }
 
-  /** Closes the duplicates, which touches neither the sockets nor the process. */
+  /**
+   * Closes the duplicates, unless they were handed over, which touches neither the sockets nor the
+   * process.
+   */
   @Override
   public void close() throws IOException {
-    List<TakenSocket> open = List.copyOf(sockets);
-    sockets.clear();
-    for (TakenSocket socket : open) {
+    for (TakenSocket socket : handOver()) {
       Linux.close(socket.duplicate());
     }
   }

@@ -14,20 +14,21 @@ import io.netty.channel.unix.Socket;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.SocketException;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
+import java.nio.channels.NotYetConnectedException;
+import java.util.concurrent.TimeUnit;
 
 /**
- * A connected TCP socket on an event loop, edge-triggered.
+ * A parked TCP socket on an event loop, edge-triggered. It is read without taking anything from it:
+ * bytes stay in the kernel until {@link #consume}, so that another reader can begin where this one
+ * was stopped, by {@link #detach} or by the death of its process.
  *
- * <p>It stands beside Netty's own channel because a relay needs what that hides. A {@code
- * EpollSocketChannel} asks for SO_ERROR as it is made (so a process that is thawed again would miss
- * it), spins at 100 % CPU or stays silent when a half-closed connection is reset (its EPOLLERR goes
- * to a reader that has ended), and says with the same event that the peer finished and that it
- * broke. Here nothing is read before {@link #open}, EOF is told from failure, and a reset is
- * noticed in every state.
+ * <p>Netty's socket channel does not suit sockets that have been in use: {@code EpollSocketChannel}
+ * asks for SO_ERROR as it is made, spins at 100 % CPU or stays silent when a half-closed connection
+ * is reset, says with the same event that the peer finished and that it broke, and reads for good.
+ * Here EOF is told from failure, a failure is told after all bytes before it, it is noticed in
+ * every state, and the socket's error stays with it where it is still needed.
  *
- * <p>All methods must be called on the event loop.
+ * <p>All methods must be called on the event loop. The descriptor belongs to somebody else.
  */
 // A write or close that fails closes its channel, and that is handled where the channel ends.
 @SuppressWarnings("FutureReturnValueIgnored")
@@ -52,20 +53,23 @@ final class TcpSocket implements EpollIoHandle {
     /** The kernel took this many of the queued bytes. */
     void written(long bytes);
 
-    /** The connection is broken. */
+    /** The connection is broken; all that came before was delivered. */
     void failed(IOException cause);
   }
 
-  private static final Logger log = LoggerFactory.getLogger(TcpSocket.class);
+  /** How long a broken connection's last bytes may take to be read, in milliseconds. */
+  static final long GRACE_MILLIS = 2_000;
+
+  private static final int EPOLLPRI = 2;
+  private static final int EPOLLHUP = 0x10;
 
   private static final EpollIoOps EVERYTHING =
       EpollIoOps.valueOf(
           EpollIoOps.EPOLLIN.value()
               | EpollIoOps.EPOLLOUT.value()
               | EpollIoOps.EPOLLRDHUP.value()
-              | EpollIoOps.EPOLLET.value());
-
-  private static final int EPOLLHUP = 0x10;
+              | EpollIoOps.EPOLLET.value()
+              | EPOLLPRI);
 
   /** Reads in a row before other sockets of the loop get their turn. */
   private static final int READS_PER_TURN = 8;
@@ -75,38 +79,51 @@ final class TcpSocket implements EpollIoHandle {
   private final WriteQueue queue;
   private final Listener listener;
   private IoRegistration registration;
+
+  /** Bytes that have been read and not consumed. */
+  private long peeked;
+
   private boolean connecting;
   private boolean readable;
   private boolean writable;
   private boolean paused;
   private boolean inputOver;
+  private boolean endTold;
+  private boolean outputBroken;
   private boolean hangup;
+
+  /** The kernel reads on past an urgent byte only once all before it is consumed. */
+  private boolean urgent;
+
+  private boolean failing;
   private boolean turnPending;
-  private boolean closed;
+  private boolean detached;
 
-  /**
-   * An error that the kernel reports only once and that was taken from it: EOF then means failure.
-   */
-  private int errorTaken;
-
-  TcpSocket(Socket socket, IoEventLoop loop, WriteQueue queue, Listener listener) {
-    this.socket = socket;
+  TcpSocket(int fd, IoEventLoop loop, WriteQueue queue, Listener listener) {
+    this.socket = new Socket(fd);
     this.loop = loop;
     this.queue = queue;
     this.listener = listener;
   }
 
-  /** Starts to read and write. Whatever state the connection is in is reported to the listener. */
-  void open() {
-    try {
-      int fd = socket.intValue();
-      Inet.setNonBlocking(fd);
-      Inet.deliverAtOnce(fd);
-      errorTaken = Inet.takeError(fd);
-    } catch (IOException e) {
-      fail(e);
-      return;
-    }
+  /**
+   * Prepares a socket for all who will read and write it, before it is looked at closely: urgent
+   * bytes stay in their place, and count.
+   */
+  static void prepare(int fd) throws IOException {
+    Inet.setNonBlocking(fd);
+    Inet.deliverAtOnce(fd);
+    Inet.readUrgentInline(fd, true);
+  }
+
+  /**
+   * Starts to read and write a prepared socket. Whatever state the connection is in is reported to
+   * the listener.
+   *
+   * @param pending whether it is still being connected
+   */
+  void open(boolean pending) {
+    connecting = pending;
     register();
   }
 
@@ -114,7 +131,6 @@ final class TcpSocket implements EpollIoHandle {
   void connect(InetSocketAddress target) {
     try {
       connecting = !socket.connect(target);
-      Inet.deliverAtOnce(socket.intValue());
     } catch (IOException e) {
       fail(e);
       return;
@@ -134,7 +150,7 @@ final class TcpSocket implements EpollIoHandle {
                 return;
               }
               registration = (IoRegistration) future.getNow();
-              if (closed) {
+              if (detached) {
                 registration.cancel();
                 return;
               }
@@ -153,19 +169,23 @@ final class TcpSocket implements EpollIoHandle {
     int ops = ((EpollIoEvent) event).ops().value();
     boolean error = (ops & EpollIoOps.EPOLLERR.value()) != 0;
     hangup |= error || (ops & (EpollIoOps.EPOLLRDHUP.value() | EPOLLHUP)) != 0;
-    if (connecting && !finishConnect()) {
+    urgent |= (ops & EPOLLPRI) != 0;
+    if (detached || (connecting && !finishConnect())) {
       return;
     }
     if ((ops & EpollIoOps.EPOLLOUT.value()) != 0 || error) {
       writable = true;
       flush();
     }
-    if (closed) {
+    if (error) {
+      failLater();
+    }
+    if (detached) {
       return;
     }
     if (inputOver) {
       if (error) {
-        failWithSocketError();
+        finishInput();
       }
     } else if (hangup || (ops & EpollIoOps.EPOLLIN.value()) != 0) {
       readable = true;
@@ -184,7 +204,7 @@ final class TcpSocket implements EpollIoHandle {
     }
     connecting = false;
     listener.connected();
-    return !closed;
+    return !detached;
   }
 
   private void read() {
@@ -192,43 +212,50 @@ final class TcpSocket implements EpollIoHandle {
     IoBuffers buffers = IoBuffers.get();
     boolean delivered = false;
     int turns = 0;
-    try {
-      while (readable && !paused && !closed) {
-        if (turns++ == READS_PER_TURN) {
-          readLater();
-          break;
-        }
-        int length = buffers.read(socket);
-        if (length > 0) {
-          // A short read has emptied the socket (epoll(7)), unless a FIN or an error is queued
-          // behind the data.
-          readable = hangup || length == Tuning.READ_CHUNK;
-          delivered = true;
-          listener.received(buffers.take(length));
-        } else if (length == 0) {
-          readable = false;
-        } else {
-          readable = false;
-          inputOver = true;
+    while (readable && !paused && !detached) {
+      if (turns++ == READS_PER_TURN) {
+        readLater();
+        break;
+      }
+      int length = buffers.peek(socket.intValue(), peeked);
+      if (length > 0) {
+        // A short read has emptied the socket (epoll(7)), unless a FIN or an error is queued behind
+        // the data.
+        readable = hangup || length == Tuning.READ_CHUNK;
+        delivered = true;
+        peeked += length;
+        listener.received(buffers.take(length));
+      } else {
+        readable = false;
+        if (length < 0) {
+          fail(new SocketException("connection broke: errno " + -length));
+        } else if (hangup) {
           finishInput();
         }
       }
-    } catch (IOException e) {
-      fail(e);
-    } catch (java.nio.channels.NotYetConnectedException e) {
-      fail(new SocketException("socket is not connected"));
     }
     if (delivered) {
       listener.receiveComplete();
     }
   }
 
+  /** Nothing more can be read: is that the peer's end, is the connection broken, or both? */
   private void finishInput() {
-    if (errorTaken != 0) {
-      fail(
-          new SocketException("connection was broken before the relay began: errno " + errorTaken));
-    } else {
-      listener.ended();
+    try {
+      SocketProgress progress = SocketProgress.of(socket.intValue());
+      if (progress.unread() > peeked) {
+        return; // behind an urgent byte
+      }
+      if (progress.finReceived() && !endTold) {
+        endTold = true;
+        inputOver = true;
+        listener.ended();
+      }
+      if (!detached && (progress.broken() || outputBroken)) {
+        fail(new SocketException("connection broke"));
+      }
+    } catch (IOException e) {
+      fail(e);
     }
   }
 
@@ -239,7 +266,7 @@ final class TcpSocket implements EpollIoHandle {
     }
   }
 
-  /** Leaves arriving bytes in the kernel until {@link #resumeReading}. */
+  /** Leaves arriving bytes alone until {@link #resumeReading}. */
   void pauseReading() {
     paused = true;
   }
@@ -254,14 +281,33 @@ final class TcpSocket implements EpollIoHandle {
     }
   }
 
+  /**
+   * Takes bytes out of the kernel for good: the first of those that were read, or that a former
+   * reader had read.
+   *
+   * @throws IOException where the socket does not hold as many
+   */
+  void consume(long bytes) throws IOException {
+    if (Inet.discard(socket.intValue(), bytes) < bytes) {
+      throw new IOException("bytes were acknowledged that have never been there");
+    }
+    peeked = Math.max(0, peeked - bytes);
+    if (urgent) {
+      readable = true;
+      readLater();
+    }
+  }
+
   /** Writes what the kernel takes of the queue; the rest follows by itself as there is room. */
   void flush() {
-    if (!writable || closed || queue.isEmpty()) {
+    if (outputBroken) {
+      queue.clear();
+    }
+    if (!writable || detached || queue.isEmpty()) {
       return;
     }
     IovArray vector = IoBuffers.get().vector;
     long total = 0;
-    IOException failure = null;
     try {
       while (!queue.isEmpty()) {
         long taken = queue.writeTo(socket, vector);
@@ -271,15 +317,31 @@ final class TcpSocket implements EpollIoHandle {
         }
         total += taken;
       }
-    } catch (IOException e) {
-      failure = e;
-    } catch (java.nio.channels.NotYetConnectedException e) {
-      failure = new SocketException("socket is not connected");
+    } catch (IOException | NotYetConnectedException e) {
+      breakOutput();
     }
-    if (failure != null) {
-      fail(failure);
-    } else if (total > 0) {
+    if (total > 0) {
       listener.written(total);
+    }
+  }
+
+  /** Nothing can be written any more; what can still be read comes first. */
+  private void breakOutput() {
+    outputBroken = true;
+    queue.clear();
+    hangup = true;
+    inputOver = false;
+    readable = true;
+    readLater();
+    failLater();
+  }
+
+  /** A reader that has stopped does not keep a broken connection. */
+  private void failLater() {
+    if (!failing) {
+      failing = true;
+      loop.schedule(
+          () -> fail(new SocketException("connection broke")), GRACE_MILLIS, TimeUnit.MILLISECONDS);
     }
   }
 
@@ -289,62 +351,30 @@ final class TcpSocket implements EpollIoHandle {
   }
 
   /** Sends FIN to the peer. The queue must be empty. */
-  void shutdownOutput() {
-    try {
-      Inet.shutdown(socket.intValue(), Inet.SHUT_WR);
-    } catch (IOException e) {
-      fail(e);
-    }
+  void shutdownOutput() throws IOException {
+    Inet.shutdown(socket.intValue(), Inet.SHUT_WR);
   }
 
-  /** Sends RST to the peer and closes. */
-  void reset() {
-    if (closed) {
-      return;
-    }
-    try {
-      Inet.disconnect(socket.intValue());
-    } catch (IOException e) {
-      log.warn("cannot reset a relayed connection", e);
-    }
-    close();
-  }
-
-  /**
-   * Closes the descriptor and says nothing to the peer while duplicates exist; queued bytes are
-   * dropped.
-   */
-  @Override
-  public void close() {
-    if (closed) {
-      return;
-    }
-    closed = true;
+  /** Lets go of the socket, which stays as it is; queued bytes are dropped. */
+  void detach() {
+    detached = true;
     queue.clear();
     if (registration != null) {
-      // Explicitly and before the close: with a duplicate elsewhere the kernel would not forget the
+      // Explicitly and before any close: with a duplicate elsewhere the kernel would not forget the
       // descriptor.
       registration.cancel();
     }
-    try {
-      socket.close();
-    } catch (IOException e) {
-      log.warn("cannot close a relayed socket", e);
-    }
   }
 
-  private void failWithSocketError() {
-    try {
-      int errno = Inet.takeError(socket.intValue());
-      fail(new SocketException("connection broke: errno " + errno));
-    } catch (IOException e) {
-      fail(e);
-    }
+  /** Netty ends the registration of what it has on a loop that ends. */
+  @Override
+  public void close() {
+    detach();
   }
 
   private void fail(IOException cause) {
-    if (!closed) {
-      close();
+    if (!detached) {
+      detach();
       listener.failed(cause);
     }
   }

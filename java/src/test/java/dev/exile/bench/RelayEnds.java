@@ -1,9 +1,11 @@
 package dev.exile.bench;
 
+import dev.exile.shim.Shim;
 import dev.exile.sockets.Carrier;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.HomeRelay;
+import dev.exile.sockets.Parks;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
@@ -54,7 +56,8 @@ public final class RelayEnds {
   @SuppressWarnings("resource") // Lives as long as the process.
   private static void destination(Path keys, InetSocketAddress bind, InetSocketAddress target)
       throws IOException {
-    DestinationRelay relay = new DestinationRelay(MIGRATION, LOOPS);
+    DestinationRelay relay =
+        new DestinationRelay(MIGRATION, parks(keys).open("destination"), LOOPS);
     relay.listener("1", target);
     CarrierServer server = new CarrierServer(server(keys), LOOPS);
     server.listen(bind);
@@ -70,10 +73,16 @@ public final class RelayEnds {
     listener.setReuseAddress(true);
     listener.bind(bind);
     listener.listen(128);
-    HomeRelay relay = new HomeRelay(connect(keys, carrierAddress), MIGRATION);
+    HomeRelay relay =
+        new HomeRelay(MIGRATION, parks(keys).open("home"), () -> connect(keys, carrierAddress));
     relay.adoptListener("1", listener.intValue());
-    relay.start();
+    relay.start(connect(keys, carrierAddress));
     System.out.println("ready");
+  }
+
+  /** As an agent has them; the parkers are to be ended by whoever ends this process. */
+  private static Parks parks(Path keys) throws IOException {
+    return new Parks(Shim.extract(keys.resolve("bin")), keys, LOOPS);
   }
 
   private static void send(Path keys, Path file, InetSocketAddress carrierAddress)

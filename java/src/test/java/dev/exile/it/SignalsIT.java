@@ -72,4 +72,35 @@ class SignalsIT {
           () -> log.process().copies("a").isEmpty() && log.process().copies("b").isEmpty());
     }
   }
+
+  @Test
+  void whoIsStoppedAndContinuedAtOnceRunsInTheEnd(Testbed bed) throws InterruptedException {
+    SignalLog log = SignalLog.start(bed, "a", "stops");
+    Exile.move(bed, log.process(), "b");
+    int pid = log.process().pid();
+    String stops =
+        """
+        import os, random, time
+        for i in range(%d):
+            for number in (19, 18):
+                os.kill(%d, number)
+                time.sleep(random.random() * 0.005)
+        """;
+    for (int round = 0; round < 20; round++) {
+      bed.exec("a", "/usr/bin/python3", "-c", stops.formatted(MOVES, pid)).orFail();
+
+      TimeUnit.MILLISECONDS.sleep(300);
+      for (String host : List.of("a", "b")) {
+        Await.until(
+            Duration.ofSeconds(3),
+            () -> "it runs: " + at("a", pid, bed) + ", " + at("b", pid, bed),
+            () -> at(host, pid, bed).stream().allMatch(process -> process.state() == 'S'));
+      }
+    }
+    log.process().kill();
+  }
+
+  private static List<Proc> at(String host, int pid, Testbed bed) {
+    return bed.processes(host).stream().filter(process -> process.innerPid() == pid).toList();
+  }
 }

@@ -152,15 +152,15 @@ class CarrierTest {
   @Test
   void aSocketOfAnUnknownMigrationOrAnotherHostIsReset() throws Exception {
     try (Carrier stranger = fixture.connect("c");
-        HomeRelay other = new HomeRelay(stranger, RelayFixture.MIGRATION);
-        HomeRelay unknown = new HomeRelay(fixture.carrier, "unknown");
+        HomeRelay other = fixture.newHome(RelayFixture.MIGRATION, "other", stranger);
+        HomeRelay unknown = fixture.newHome("unknown", "unknown", fixture.carrier);
         SocketChannel first = SocketChannel.open(fixture.frozen.address())) {
       other.adoptConnection("1", FrozenSockets.duplicate(fixture.frozen.accept()));
-      other.start();
+      other.start(stranger);
       assertReset(first);
       try (SocketChannel second = SocketChannel.open(fixture.frozen.address())) {
         unknown.adoptConnection("1", FrozenSockets.duplicate(fixture.frozen.accept()));
-        unknown.start();
+        unknown.start(fixture.carrier);
         assertReset(second);
       }
     }

@@ -1,5 +1,6 @@
 package dev.exile.sockets;
 
+import dev.exile.shim.Shim;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
@@ -8,39 +9,120 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /**
  * Home and destination on one machine: a carrier between them, home's frozen process, and the test
- * in the place of the clients and of the restored process.
+ * in the place of the clients and of the restored process. Either agent can be killed and started
+ * again, and the network be cut.
  */
 final class RelayFixture implements AutoCloseable {
   static final String MIGRATION = "m-1";
 
-  final EventLoopGroup homeLoops = new MultiThreadIoEventLoopGroup(1, EpollIoHandler.newFactory());
-  final EventLoopGroup destinationLoops =
-      new MultiThreadIoEventLoopGroup(1, EpollIoHandler.newFactory());
+  EventLoopGroup homeLoops = loops();
+  EventLoopGroup destinationLoops = loops();
   final TestCertificates authority = new TestCertificates();
   final FrozenSockets frozen = new FrozenSockets();
-  final CarrierServer server;
-  final Carrier carrier;
-  final DestinationRelay destination;
-  final HomeRelay home;
+  final Shim shim;
+  private final Path directory = Files.createTempDirectory("exile-relay-");
+  private final Path images;
+  private final Map<String, InetSocketAddress> listeners = new HashMap<>();
+  CarrierServer server;
+  volatile Carrier carrier;
+  DestinationRelay destination;
+  HomeRelay home;
+  private Park homePark;
+  private Park destinationPark;
 
   RelayFixture(Path images) throws IOException {
-    server = new CarrierServer(authority.server("b"), destinationLoops);
-    server.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
-    destination = new DestinationRelay(MIGRATION, destinationLoops);
-    server.register(MIGRATION, "a", images, destination, 1 << 30);
+    this.images = images;
+    shim = Shim.extract(directory.resolve("bin"));
+    startDestination(0);
     carrier = connect("a");
-    home = new HomeRelay(carrier, MIGRATION);
+    homePark = park("home", homeLoops);
+    home = new HomeRelay(MIGRATION, homePark, this::reconnect);
+  }
+
+  private static EventLoopGroup loops() {
+    return new MultiThreadIoEventLoopGroup(2, EpollIoHandler.newFactory());
+  }
+
+  private Park park(String name, EventLoopGroup loops) throws IOException {
+    return new Parks(shim, directory, loops).open(name);
+  }
+
+  private void startDestination(int port) throws IOException {
+    destinationPark = park("destination", destinationLoops);
+    destination = new DestinationRelay(MIGRATION, destinationPark, destinationLoops);
+    listeners.forEach(destination::listener);
+    server = new CarrierServer(authority.server("b"), destinationLoops);
+    server.register(MIGRATION, "a", images, destination, 1 << 30);
+    server.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
+  }
+
+  /** The process at the destination listens there. */
+  void listener(String name, InetSocketAddress target) {
+    listeners.put(name, target);
+    destination.listener(name, target);
+  }
+
+  /** The process runs at the destination. */
+  void start() {
+    home.start(carrier);
   }
 
   Carrier connect(String as) throws IOException {
     return Carrier.connect(
         server.address(), "b", authority.client(as), homeLoops, Duration.ofSeconds(5));
+  }
+
+  private Carrier reconnect() throws IOException {
+    carrier = connect("a");
+    return carrier;
+  }
+
+  /** A relay of another migration, or of another host. */
+  HomeRelay newHome(String migration, String park, Carrier over) throws IOException {
+    return new HomeRelay(migration, park(park, homeLoops), () -> over);
+  }
+
+  /** The network is interrupted for a moment. */
+  void cut() {
+    carrier.close();
+  }
+
+  /** As by kill -9: nothing is said to anybody, and what was in memory is gone. */
+  void killHome() throws IOException {
+    end(homeLoops);
+    homePark.close();
+  }
+
+  /** The agent is started again. */
+  void restartHome() throws IOException {
+    homeLoops = loops();
+    homePark = park("home", homeLoops);
+    home = new HomeRelay(MIGRATION, homePark, this::reconnect);
+    home.start(null);
+  }
+
+  /** See {@link #killHome}. */
+  int killDestination() {
+    int port = server.address().getPort();
+    end(destinationLoops);
+    destinationPark.close();
+    return port;
+  }
+
+  /** The agent is started again; it listens where it did. */
+  void restartDestination(int port) throws IOException {
+    destinationLoops = loops();
+    startDestination(port);
+    destination.seal();
   }
 
   /**
@@ -84,6 +166,10 @@ final class RelayFixture implements AutoCloseable {
     }
   }
 
+  private static void end(EventLoopGroup loops) {
+    loops.shutdownGracefully(0, 5, TimeUnit.SECONDS).awaitUninterruptibly();
+  }
+
   @Override
   public void close() throws IOException {
     home.close();
@@ -91,7 +177,18 @@ final class RelayFixture implements AutoCloseable {
     carrier.close();
     server.close();
     frozen.close();
-    homeLoops.shutdownGracefully(0, 5, TimeUnit.SECONDS).awaitUninterruptibly();
-    destinationLoops.shutdownGracefully(0, 5, TimeUnit.SECONDS).awaitUninterruptibly();
+    end(homeLoops);
+    end(destinationLoops);
+    assertNothingIsLeft();
+  }
+
+  private void assertNothingIsLeft() throws IOException {
+    try (java.util.stream.Stream<Path> left = Files.list(directory)) {
+      left.filter(path -> path.toString().endsWith(".park"))
+          .forEach(
+              path -> {
+                throw new AssertionError("a parker is left at " + path);
+              });
+    }
   }
 }

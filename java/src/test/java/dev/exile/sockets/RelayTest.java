@@ -48,7 +48,7 @@ class RelayTest {
   @Test
   void bytesArriveInOrderBothWaysAndHalfClosesTravelBothWays() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.home.start();
+      fixture.start();
       long length = 64L << 20;
       Future<Long> atProcess = run(() -> Traffic.receive(relayed.process()));
       Future<Long> atClient = run(() -> Traffic.receive(relayed.client()));
@@ -70,7 +70,7 @@ class RelayTest {
   @Test
   void theProcessMayFinishFirstAndStillReceive() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.home.start();
+      fixture.start();
       write(relayed.process(), "bye");
       relayed.process().shutdownOutput();
       assertEquals("bye", readAll(relayed.client()));
@@ -86,7 +86,7 @@ class RelayTest {
   void aSlowReaderIsPushedBackAndHoldsUpNobody() throws Exception {
     try (RelayFixture.Relayed slow = fixture.connection(1);
         RelayFixture.Relayed fast = fixture.connection(2)) {
-      fixture.home.start();
+      fixture.start();
       AtomicLong absorbed = new AtomicLong();
       Future<Long> blocked = run(() -> Traffic.send(slow.client(), 256L << 20, 1, absorbed));
       awaitStall(absorbed);
@@ -118,7 +118,7 @@ class RelayTest {
   @Test
   void aClientsResetReachesTheProcess() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.home.start();
+      fixture.start();
       pingPong(relayed.client(), relayed.process());
       reset(relayed.client());
       assertReset(relayed.process());
@@ -129,7 +129,7 @@ class RelayTest {
   @Test
   void theProcesssResetReachesTheClient() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.home.start();
+      fixture.start();
       pingPong(relayed.client(), relayed.process());
       reset(relayed.process());
       assertReset(relayed.client());
@@ -140,7 +140,7 @@ class RelayTest {
   @Test
   void bytesBeforeAResetAreDelivered() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.home.start();
+      fixture.start();
       // Unread input makes the kernel send RST instead of FIN when the process ends.
       write(relayed.client(), "unread");
       awaitUnread(relayed.process());
@@ -157,7 +157,7 @@ class RelayTest {
   @Test
   void aResetIsNoticedOnAHalfClosedIdleConnection() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.home.start();
+      fixture.start();
       relayed.client().shutdownOutput();
       assertEquals("", readAll(relayed.process()));
       reset(relayed.client());
@@ -171,7 +171,7 @@ class RelayTest {
   void aLostCarrierResetsBothEnds() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1);
         RelayFixture.Relayed halfClosed = fixture.connection(2)) {
-      fixture.home.start();
+      fixture.start();
       pingPong(relayed.client(), relayed.process());
       halfClosed.client().shutdownOutput();
       assertEquals("", readAll(halfClosed.process()));
@@ -211,7 +211,7 @@ class RelayTest {
       awaitWaiting(relayed);
       reset(relayed.client());
       Thread.sleep(50);
-      fixture.home.start();
+      fixture.start();
       ByteBuffer buffer = ByteBuffer.allocate(16);
       assertEquals(10, relayed.process().read(buffer));
       assertReset(relayed.process());
@@ -224,7 +224,7 @@ class RelayTest {
       write(relayed.client(), "last words");
       relayed.client().shutdownOutput();
       Thread.sleep(50);
-      fixture.home.start();
+      fixture.start();
       assertEquals("last words", readAll(relayed.process()));
       write(relayed.process(), "answer");
       relayed.process().close();
@@ -239,7 +239,7 @@ class RelayTest {
     RelayFixture.Relayed existing = fixture.existing(1);
     write(existing.client(), "before");
     existing.client().shutdownOutput();
-    fixture.home.start();
+    fixture.start();
     Thread.sleep(100);
     try (RelayFixture.Relayed relayed = fixture.restored(1, existing)) {
       assertEquals("before", readAll(relayed.process()));
@@ -250,7 +250,7 @@ class RelayTest {
   void anEndWithoutBytesWaitsForTheProcesssSocketToo() throws Exception {
     RelayFixture.Relayed existing = fixture.existing(1);
     existing.client().shutdownOutput();
-    fixture.home.start();
+    fixture.start();
     Thread.sleep(100);
     try (RelayFixture.Relayed relayed = fixture.restored(1, existing)) {
       assertEquals("", readAll(relayed.process()));
@@ -269,7 +269,7 @@ class RelayTest {
         clients.add(client);
       }
       assertEquals(0, fixture.home.stats().accepted());
-      fixture.home.start();
+      fixture.start();
       for (int i = 0; i < 100; i++) {
         clients.add(SocketChannel.open(fixture.frozen.address()));
       }
@@ -310,7 +310,7 @@ class RelayTest {
     }
     fixture.home.adoptListener("5", fixture.frozen.duplicateListener());
     fixture.destination.listener("5", nobody);
-    fixture.home.start();
+    fixture.start();
     try (SocketChannel client = SocketChannel.open(fixture.frozen.address())) {
       assertReset(client);
     }
@@ -320,7 +320,7 @@ class RelayTest {
   void theEndOfTheRelayDeliversWhatIsInFlightAndEndsTheListener() throws Exception {
     fixture.home.adoptListener("5", fixture.frozen.duplicateListener());
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.home.start();
+      fixture.start();
       Future<Long> received =
           run(
               () -> {
@@ -340,7 +340,7 @@ class RelayTest {
   @Test
   void theEndWithoutGraceResetsAllConnections() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.home.start();
+      fixture.start();
       pingPong(relayed.client(), relayed.process());
       fixture.home.close();
       assertReset(relayed.client());
@@ -352,7 +352,7 @@ class RelayTest {
   void aStrangerAtTheEntranceIsClosed() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1);
         SocketChannel stranger = SocketChannel.open(fixture.destination.entrance4())) {
-      fixture.home.start();
+      fixture.start();
       pingPong(relayed.client(), relayed.process());
       fixture.destination.seal();
       assertEquals("", readAll(stranger));
@@ -363,7 +363,7 @@ class RelayTest {
   @Test
   void ipv6SocketsEnterByTheirOwnEntrance() throws Exception {
     RelayFixture.Relayed existing = fixture.existing(1);
-    fixture.home.start();
+    fixture.start();
     try (SocketChannel process =
         SocketChannel.open(fixture.destination.entrance6().orElseThrow())) {
       fixture.destination.attach("1", (InetSocketAddress) process.getLocalAddress());
@@ -378,7 +378,7 @@ class RelayTest {
     for (int key = 0; key < 500; key++) {
       all.add(fixture.connection(key));
     }
-    fixture.home.start();
+    fixture.start();
     for (int i = 0; i < 500; i++) {
       write(all.get(i).client(), "request " + i);
     }
