@@ -1,15 +1,22 @@
 /*
  * Job `cell`: starts the destination's init in its own namespaces, tells its PID and leaves.
  *
- *   exile-shim cell --id ID --socket PATH --first-pid PID [--root PID] [--env K=V] [--give PID:FD:NUMBER]
+ *   exile-shim cell --id ID --socket PATH --first-pid PID [--root PID] [--env K=V] [--orphaned]
+ *                   [--give PID:FD:NUMBER] [--terminal INDEX:UID:GID:MODE [--leader]] [--seat NUMBER]
  *                   -- CRIU...
  *
  * --give duplicates descriptor FD of process PID, for CRIU to have it as NUMBER and to --inherit-fd it. It is
  * closed everywhere else.
+ *
+ * --terminal makes a pseudo terminal of that number (and owner, and mode in octal) in the cell, which is CRIU's
+ * standard input and, with --seat (twice at most), its descriptor NUMBER, too. It is the controlling terminal
+ * of the init, in whose session the process then is, unless with --leader the process leads a session itself.
+ * The line that tells the init's PID then also tells the descriptor by which it holds the master.
  */
 #include "cell.h"
 #include "criu.h"
 #include "lines.h"
+#include "seat.h"
 #include "sys.h"
 #include "talk.h"
 
@@ -81,6 +88,8 @@ static int take_give(char *text)
     return 0;
 }
 
+static struct seat seat = {.master = -1, .slave = -1};
+
 static int take_option(struct cell *cell, int option, char *value)
 {
     switch (option) {
@@ -104,6 +113,16 @@ static int take_option(struct cell *cell, int option, char *value)
         return strchr(value, '=') && putenv(value) == 0 ? 0 : usage_error("cell: --env takes K=V");
     case 'g':
         return take_give(value);
+    case 't':
+        return seat_parse(value, &seat) == 0 ? (cell->seat = &seat, 0)
+                                             : usage_error("cell: --terminal takes INDEX:UID:GID:MODE");
+    case 'l':
+        seat.leader = true;
+        return 0;
+    case 'n':
+        return seat_also_as(value, &seat) == 0
+                   ? 0
+                   : usage_error("cell: --seat takes a NUMBER, %d or above, twice at most", CRIU_FIRST_GIVEN);
     default:
         return usage_error("cell: unknown option");
     }
@@ -115,7 +134,9 @@ static int parse(int argc, char **argv, struct cell *cell)
         {"id", required_argument, NULL, 'i'},        {"socket", required_argument, NULL, 's'},
         {"first-pid", required_argument, NULL, 'f'}, {"root", required_argument, NULL, 'r'},
         {"env", required_argument, NULL, 'e'},       {"give", required_argument, NULL, 'g'},
-        {"orphaned", no_argument, NULL, 'o'},        {NULL, 0, NULL, 0},
+        {"terminal", required_argument, NULL, 't'},  {"leader", no_argument, NULL, 'l'},
+        {"seat", required_argument, NULL, 'n'},      {"orphaned", no_argument, NULL, 'o'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -180,8 +201,8 @@ int job_cell(int argc, char **argv)
     close(report[1]);
     if (await_set_up(report[0], line) < 0)
         strcpy(line, "error the cell's init died while it set up");
-    if (strcmp(line, "ok") == 0) {
-        line_say(1, "cell %d", init);
+    if (strncmp(line, "ok", 2) == 0) {
+        line_say(1, "cell %d%s", init, line + 2);
         return EXIT_OK;
     }
     line_say(1, "%s", line);

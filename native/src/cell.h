@@ -18,12 +18,17 @@
 #define SIGNAL_RESUMED SIGRTMIN     /* post-resume: it runs */
 #define SIGNAL_ABORT (SIGRTMIN + 1) /* the agent said abort */
 
+/* From the pump: the job is in the foreground of home's terminal, or in the background. */
+#define SIGNAL_FOREGROUND (SIGRTMIN + 2)
+#define SIGNAL_BACKGROUND (SIGRTMIN + 3)
+
 struct cell {
     const char *id;
     const char *socket;
     pid_t first_pid;
     pid_t root;    /* 0: nobody's end is reported */
     bool orphaned; /* the root's process group is, at home: the keyboard's stop signals stop nobody there */
+    struct seat *seat; /* NULL: no terminal */
     char **criu;
 };
 

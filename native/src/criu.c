@@ -26,7 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void exec_criu(char *const argv[], bool lead)
+static void exec_criu(char *const argv[], bool lead, int terminal)
 {
     sigset_t none;
 
@@ -34,6 +34,12 @@ static void exec_criu(char *const argv[], bool lead)
         return;
     for (int fd = 0; fd <= 2; fd++) {
         if (sys_null(fd) < 0)
+            return;
+    }
+    if (terminal >= 0) {
+        /* It sets modes and the foreground group from a group in the background. */
+        signal(SIGTTOU, SIG_IGN);
+        if (dup2(terminal, 0) < 0)
             return;
     }
     if (sys_close_range(3, CRIU_FIRST_GIVEN - 1) < 0)
@@ -45,7 +51,7 @@ static void exec_criu(char *const argv[], bool lead)
     execvp(argv[0], argv);
 }
 
-pid_t criu_spawn(char *const argv[], bool lead, volatile pid_t *told)
+pid_t criu_spawn(char *const argv[], bool lead, int terminal, volatile pid_t *told)
 {
     pid_t pid = fork();
 
@@ -54,7 +60,7 @@ pid_t criu_spawn(char *const argv[], bool lead, volatile pid_t *told)
     if (pid == 0) {
         if (told)
             *told = getpid();
-        exec_criu(argv, lead);
+        exec_criu(argv, lead, terminal);
         _exit(127);
     }
     return pid;

@@ -124,7 +124,7 @@ static bool still_frozen(const struct guard *guard)
 
 static void do_dump(struct guard *guard)
 {
-    pid_t criu = criu_spawn(guard->criu, false, &guard->shared->criu);
+    pid_t criu = criu_spawn(guard->criu, false, -1, &guard->shared->criu);
     char how[32];
     int pidfd;
     int status;

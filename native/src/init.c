@@ -14,6 +14,7 @@
  */
 #include "cell.h"
 #include "criu.h"
+#include "seat.h"
 #include "sys.h"
 #include "talk.h"
 
@@ -84,6 +85,12 @@ static int set_up(const struct cell *cell)
      * for. The file is the namespace's own. Past pid_max the kernel wraps around to low numbers.
      */
     snprintf(before, sizeof(before), "%d", cell->first_pid - 1);
+    if (cell->seat) {
+        int error = seat_make(cell->seat);
+
+        if (error < 0)
+            return error;
+    }
     return sys_write_at(AT_FDCWD, "/proc/sys/kernel/ns_last_pid", before);
 }
 
@@ -94,7 +101,7 @@ static int open_signals(void)
 
     /*
      * The kernel drops every signal to a namespace's init that has the default disposition, unless it is
-     * blocked: a blocked one queues, and signalfd reads it. So these four and SIGCHLD arrive, and no other
+     * blocked: a blocked one queues, and signalfd reads it. So these six and SIGCHLD arrive, and no other
      * can do anything, except SIGKILL and SIGSTOP from outside.
      */
     sigemptyset(&set);
@@ -103,8 +110,12 @@ static int open_signals(void)
     sigaddset(&set, SIGNAL_RELEASED);
     sigaddset(&set, SIGNAL_RESUMED);
     sigaddset(&set, SIGNAL_ABORT);
+    sigaddset(&set, SIGNAL_FOREGROUND);
+    sigaddset(&set, SIGNAL_BACKGROUND);
     for (int number = 1; number < SIGRTMAX; number++)
         signal(number, SIG_DFL);
+    /* Ignored, it lets us change our terminal's foreground group from the background. */
+    signal(SIGTTOU, SIG_IGN);
     if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
         return -errno;
     fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -143,6 +154,10 @@ static void on_signal(struct init *init, const struct signalfd_siginfo *info)
         init->stage = RESUMED;
     } else if (number == SIGNAL_ABORT && init->stage == DECIDING) {
         doom(init);
+    } else if (number == SIGNAL_FOREGROUND && init->cell->seat) {
+        seat_foreground(init->cell->seat, init->cell->root);
+    } else if (number == SIGNAL_BACKGROUND && init->cell->seat) {
+        seat_background(init->cell->seat);
     }
 }
 
@@ -369,7 +384,7 @@ int init_run(const struct cell *cell, int report)
      * stop there by the keyboard's signals where it does at home: for the kernel that is where its parent,
      * which is us, is of the same session and of another group.
      */
-    init.criu = criu_spawn(cell->criu, !cell->orphaned, NULL);
+    init.criu = criu_spawn(cell->criu, !cell->orphaned, cell->seat ? cell->seat->slave : -1, NULL);
     if (init.criu < 0) {
         line_say(report, "error cannot fork: %s", strerror(-init.criu));
         return EXIT_FAILED;
@@ -379,7 +394,10 @@ int init_run(const struct cell *cell, int report)
         line_say(report, "error cannot close what CRIU was given");
         return EXIT_FAILED;
     }
-    line_say(report, "ok");
+    if (cell->seat)
+        line_say(report, "ok %d", cell->seat->master);
+    else
+        line_say(report, "ok");
     close(report);
     return live(&init);
 }

@@ -7,6 +7,13 @@
  * Lines on the socket, one answer each, or "error TEXT":
  *   take NAME up|down PID FD     joins a descriptor of another process to a wire (home).   took NAME FAR SIZE
  *   make NAME up|down SIZE       joins a new pipe to a wire (destination).                 made NAME FAR END
+ *   terminal NAME PATH keys|none joins this terminal, whose job moves (home); keys: some one
+ *                                of it may read them                                       took NAME FAR 0
+ *   member PID                   one that moves with it (home), the root first             ok
+ *   join NAME PID FD             joins the master that the cell's init holds (there)       took NAME FAR 0
+ *   release                      a deputy is to stop or end: the terminal is the shell's   released
+ *   look                         a deputy was continued: the job may be in the background  ok
+ *   resized                      the terminal's window may have another size               ok
  *   start                        FAR and END have been taken, with pidfd_getfd(2), from our descriptors of
  *                                these numbers; ours are closed. Bytes move from now on.   started
  *   status                       NAME up|down BYTES PENDING open|over, a line each, and    end
@@ -17,19 +24,17 @@
  * SIZE is that of the pipe, 0 where it is none. Until `start` nothing is read or written: `quit` leaves no trace. See stream.h for up and down.
  */
 #include "lines.h"
+#include "resident.h"
 #include "server.h"
 #include "stream.h"
 #include "sys.h"
+#include "terminal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 enum {
@@ -38,11 +43,12 @@ enum {
 };
 
 struct pump {
-    struct server server;
     struct stream streams[MAX_STREAMS];
     size_t count;
+    struct terminal terminal; /* if it has a name */
+    char terminal_name[STREAM_NAME];
     bool started;
-    const char *path;
+    bool quit;
 };
 
 static struct stream *find(struct pump *pump, const char *name)
@@ -115,10 +121,92 @@ static void obey_make(struct pump *pump, int fd, char **words)
     line_say(fd, "made %s %d %d", stream->name, stream->far, stream->end);
 }
 
+static bool has_terminal(const struct pump *pump)
+{
+    return pump->terminal_name[0] != 0;
+}
+
+static void took_terminal(struct pump *pump, int fd, const char *name, int error)
+{
+    if (error < 0) {
+        line_say(fd, "error cannot take the terminal: %s", strerror(-error));
+        return;
+    }
+    snprintf(pump->terminal_name, sizeof(pump->terminal_name), "%s", name);
+    line_say(fd, "took %s %d 0", name, pump->terminal.far);
+}
+
+static bool may_take_terminal(const struct pump *pump, int fd, const char *name)
+{
+    if (!has_terminal(pump) && !pump->started && strlen(name) < STREAM_NAME)
+        return true;
+    line_say(fd, "error no more terminals are taken");
+    return false;
+}
+
+static void obey_terminal(struct pump *pump, int fd, char **words)
+{
+    if (may_take_terminal(pump, fd, words[1]))
+        took_terminal(pump, fd, words[1],
+                      terminal_take(&pump->terminal, words[2], strcmp(words[3], "keys") == 0));
+}
+
+static void obey_join(struct pump *pump, int fd, char **words)
+{
+    long pid;
+    long number;
+
+    if (!may_take_terminal(pump, fd, words[1]))
+        return;
+    if (sys_parse_number(words[2], 1, INT_MAX, &pid) < 0 ||
+        sys_parse_number(words[3], 0, INT_MAX, &number) < 0)
+        line_say(fd, "error join NAME PID FD");
+    else
+        took_terminal(pump, fd, words[1], terminal_join(&pump->terminal, (pid_t)pid, (int)number));
+}
+
+static void obey_member(struct pump *pump, int fd, char **words)
+{
+    long pid;
+
+    if (sys_parse_number(words[1], 1, INT_MAX, &pid) < 0 || terminal_member(&pump->terminal, (pid_t)pid) < 0)
+        line_say(fd, "error member PID, not too many");
+    else
+        line_say(fd, "ok");
+}
+
+static void release(struct pump *pump)
+{
+    if (has_terminal(pump) && pump->started && pump->terminal.home && !pump->terminal.over)
+        terminal_release(&pump->terminal);
+}
+
+static void obey_release(struct pump *pump, int fd)
+{
+    release(pump);
+    line_say(fd, "released");
+}
+
+static void obey_look(struct pump *pump, int fd)
+{
+    if (has_terminal(pump) && pump->started && pump->terminal.home && !pump->terminal.over)
+        terminal_home_look(&pump->terminal);
+    line_say(fd, "ok");
+}
+
+static void obey_resized(struct pump *pump, int fd)
+{
+    if (has_terminal(pump) && pump->started && !pump->terminal.over)
+        terminal_resized(&pump->terminal);
+    line_say(fd, "ok");
+}
+
 static void obey_start(struct pump *pump, int fd)
 {
     for (size_t i = 0; i < pump->count; i++)
         stream_given(&pump->streams[i]);
+    if (has_terminal(pump) && !pump->started)
+        terminal_start(&pump->terminal);
     pump->started = true;
     line_say(fd, "started");
 }
@@ -130,6 +218,15 @@ static void obey_status(struct pump *pump, int fd)
 
         line_say(fd, "%s %s %llu %d %s", stream->name, stream->up ? "up" : "down", (unsigned long long)stream->bytes, stream_pending(stream),
                  stream->wire < 0 ? "over" : "open");
+    }
+    if (has_terminal(pump)) {
+        struct terminal *terminal = &pump->terminal;
+
+        if (!terminal->home)
+            terminal_modes(terminal);
+        line_say(fd, "%s %s %llu %d %s", pump->terminal_name, terminal->home ? "down" : "up",
+                 (unsigned long long)(terminal->home ? terminal->frames.done : terminal->frames.sent),
+                 terminal_pending(terminal), terminal->over ? "over" : "open");
     }
     line_say(fd, "end");
 }
@@ -150,6 +247,18 @@ static void obey(void *context, int fd, char *line)
         obey_take(pump, fd, words);
     else if (count == 4 && strcmp(words[0], "make") == 0)
         obey_make(pump, fd, words);
+    else if (count == 4 && strcmp(words[0], "terminal") == 0)
+        obey_terminal(pump, fd, words);
+    else if (count == 4 && strcmp(words[0], "join") == 0)
+        obey_join(pump, fd, words);
+    else if (count == 2 && strcmp(words[0], "member") == 0)
+        obey_member(pump, fd, words);
+    else if (count == 1 && strcmp(words[0], "release") == 0)
+        obey_release(pump, fd);
+    else if (count == 1 && strcmp(words[0], "look") == 0)
+        obey_look(pump, fd);
+    else if (count == 1 && strcmp(words[0], "resized") == 0)
+        obey_resized(pump, fd);
     else if (count == 1 && strcmp(words[0], "start") == 0)
         obey_start(pump, fd);
     else if (count == 1 && strcmp(words[0], "status") == 0)
@@ -157,114 +266,44 @@ static void obey(void *context, int fd, char *line)
     else if (count == 1 && strcmp(words[0], "pid") == 0)
         line_say(fd, "pid %d", getpid());
     else if (count == 1 && strcmp(words[0], "quit") == 0) {
-        unlink(pump->path);
+        release(pump);
         line_say(fd, "bye");
-        exit(EXIT_OK);
+        pump->quit = true;
     } else
         line_say(fd, "error no such command");
 }
 
-static int live(struct pump *pump)
+static int live(struct server *server)
 {
-    static struct pollfd polls[SERVER_POLLS + MAX_STREAMS * STREAM_POLLS];
+    static struct pump the_pump;
+    struct pump *pump = &the_pump;
+    static struct pollfd polls[SERVER_POLLS + TERMINAL_POLLS + MAX_STREAMS * STREAM_POLLS];
 
-    for (;;) {
-        struct pollfd *of_streams = polls + SERVER_POLLS;
+    while (!pump->quit) {
+        struct pollfd *of_terminal = polls + SERVER_POLLS;
+        struct pollfd *of_streams = of_terminal + TERMINAL_POLLS;
         size_t count = pump->started ? pump->count : 0;
+        bool terminal = pump->started && has_terminal(pump);
+        int timeout = terminal ? terminal_timeout(&pump->terminal) : -1;
 
-        server_poll(&pump->server, polls);
+        server_poll(server, polls);
         for (size_t i = 0; i < count; i++)
             stream_poll(&pump->streams[i], of_streams + i * STREAM_POLLS);
-        if (poll(polls, SERVER_POLLS + count * STREAM_POLLS, -1) < 0 && errno != EINTR)
+        of_terminal[0].fd = of_terminal[1].fd = -1;
+        if (terminal)
+            terminal_poll(&pump->terminal, of_terminal);
+        if (poll(polls, SERVER_POLLS + TERMINAL_POLLS + count * STREAM_POLLS, timeout) < 0 && errno != EINTR)
             return EXIT_FAILED;
+        if (terminal)
+            terminal_step(&pump->terminal, of_terminal);
         for (size_t i = 0; i < count; i++)
             stream_step(&pump->streams[i], of_streams + i * STREAM_POLLS);
-        server_step(&pump->server, polls, obey, pump);
+        server_step(server, polls, obey, pump);
     }
-}
-
-static const char *parse(int argc, char **argv)
-{
-    static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
-    const char *path = NULL;
-    int option;
-
-    while ((option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
-        if (option != 's')
-            return NULL;
-        path = optarg;
-    }
-    return optind == argc ? path : NULL;
-}
-
-/*
- * In the process that stays, which keeps nothing of its starter: neither its descriptors nor its session. What
- * to tell the agent goes to `report`.
- */
-static int stay(const char *path, int report)
-{
-    static struct pump pump;
-    int error;
-
-    pump.path = path;
-    error = setsid() < 0 ? -errno : server_open(&pump.server, path);
-    if (error < 0) {
-        line_say(report, "error cannot listen at %s: %s", path, strerror(-error));
-        return EXIT_FAILED;
-    }
-    prctl(PR_SET_NAME, "exile-pump");
-    for (int fd = 0; fd <= 2; fd++) {
-        if (sys_null(fd) < 0)
-            return EXIT_FAILED;
-    }
-    line_say(report, "pump %d", getpid());
-    close(report);
-    return live(&pump);
-}
-
-/* Passes on what the one that stays reports: its starter may not end before the agent has that. */
-static int tell(int report)
-{
-    struct lines in = {.fd = report};
-    char line[LINE_SIZE];
-
-    while (!lines_next(&in, line)) {
-        if (lines_fill(&in) < 0) {
-            strcpy(line, "error the pump died while it started");
-            break;
-        }
-    }
-    line_say(1, "%s", line);
-    return strncmp(line, "pump ", 5) == 0 ? EXIT_OK : EXIT_FAILED;
+    return EXIT_OK;
 }
 
 int job_pump(int argc, char **argv)
 {
-    const char *path = parse(argc, argv);
-    int report[2];
-    pid_t pid;
-
-    if (!path)
-        return usage_error("pump: --socket PATH is needed, and nothing else");
-    /* A terminal's and a service manager's; only `quit` and SIGKILL end us. */
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGQUIT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    if (sys_close_from(3) < 0 || chdir("/") < 0 || pipe2(report, O_CLOEXEC) < 0) {
-        line_say(1, "error cannot let go of what was inherited: %s", strerror(errno));
-        return EXIT_FAILED;
-    }
-    pid = fork();
-    if (pid < 0) {
-        line_say(1, "error cannot fork: %s", strerror(errno));
-        return EXIT_FAILED;
-    }
-    if (pid == 0) {
-        close(report[0]);
-        return stay(path, report[1]);
-    }
-    close(report[1]);
-    return tell(report[0]);
+    return resident_start("pump", argc, argv, live);
 }

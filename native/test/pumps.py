@@ -51,6 +51,18 @@ class Pump:
         assert (word, same) == ("made", name)
         return take(self.pid, int(far)), take(self.pid, int(end))
 
+    def terminal(self, name, path, members, keys="keys"):
+        word, same, far, _ = self.ask(f"terminal {name} {path} {keys}").split()
+        assert (word, same) == ("took", name)
+        for pid in members:
+            assert self.ask(f"member {pid}") == "ok"
+        return take(self.pid, int(far))
+
+    def join(self, name, init, fd):
+        word, same, far, _ = self.ask(f"join {name} {init} {fd}").split()
+        assert (word, same) == ("took", name)
+        return take(self.pid, int(far))
+
     def start(self):
         assert self.ask("start") == "started"
 

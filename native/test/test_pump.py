@@ -165,8 +165,8 @@ class PipeTest(PumpCase):
         self.assertEqual((0, 5, False), self.home.status()["in"])
         self.assertEqual(f"pid {self.home.pid}", self.home.ask("pid"))
         self.assertEqual("bye", self.home.ask("quit"))
-        self.assertFalse(os.path.exists(self.home.path))
         self.assertTrue(until(lambda: not alive(self.home.pid)))
+        self.assertFalse(os.path.exists(self.home.path))
         self.assertTrue(until(lambda: broken(producer)))
 
     def test_a_slow_reader_pushes_back(self):

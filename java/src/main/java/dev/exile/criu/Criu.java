@@ -78,9 +78,12 @@ public record Criu(Path executable, String version) {
    * The command that writes images of a tree that stands frozen in {@code cgroup}. It leaves it
    * frozen, touches none of its TCP connections, and sends it no signal.
    *
-   * @param shellJob whether the tree's session leader lives outside of the tree
+   * @param shellJob whether the tree's session leader lives outside of the tree, or its terminal's
+   *     other side does
+   * @param external what is given to the tree at the restore instead, as --external names it
    */
-  public List<String> dump(int pid, Path images, Path log, Path cgroup, boolean shellJob) {
+  public List<String> dump(
+      int pid, Path images, Path log, Path cgroup, boolean shellJob, List<String> external) {
     List<String> command = common("dump", images, log, shellJob);
     command.addAll(
         List.of(
@@ -94,6 +97,7 @@ public record Criu(Path executable, String version) {
             "--skip-in-flight",
             "--ghost-limit",
             Long.toString(GHOST_LIMIT)));
+    external.forEach(one -> command.addAll(List.of("--external", one)));
     return command;
   }
 

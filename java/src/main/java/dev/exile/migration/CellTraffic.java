@@ -41,8 +41,10 @@ final class CellTraffic {
   /** What home knows; under {@link #telling}. */
   private Observation told;
 
-  /** Bytes per stream; under {@link #telling}. */
-  private Map<String, Long> written;
+  /** Bytes per stream, null where not known yet; under {@link #telling}. */
+  private Map<String, Long> writtenAtStop;
+
+  private Map<String, Long> writtenAtEnd;
 
   CellTraffic(Site site, Facts facts, PeerLink home, DestinationStreams streams) {
     this.site = site;
@@ -99,7 +101,10 @@ final class CellTraffic {
 
   /** The root is stopped by this signal, or goes on (0). */
   void rootStopped(int signal) throws IOException {
-    facts.stopSignal = signal;
+    synchronized (telling) {
+      facts.stopSignal = signal;
+      writtenAtStop = null;
+    }
     site.journal().save(facts);
     tellSoon();
   }
@@ -140,23 +145,32 @@ final class CellTraffic {
           .putAllWritten(written())
           .build();
     }
+    if (facts.stopSignal != 0) {
+      now.putAllWritten(written());
+    }
     return now.setStopSignal(facts.stopSignal).build();
   }
 
-  /** What the root has written by its end; whoever is first to ask waits for that. */
+  /** What the root has written by its end or stop; whoever is first to ask waits for that. */
   private Map<String, Long> written() {
     synchronized (telling) {
-      if (written == null) {
-        written = Map.of();
+      Map<String, Long> known = facts.rootEnded ? writtenAtEnd : writtenAtStop;
+      if (known == null) {
+        known = Map.of();
         try {
-          written = streams.written(OUTPUT_PATIENCE);
+          known = streams.written(OUTPUT_PATIENCE);
         } catch (IOException e) {
           LOG.warn("{}: how much it has written is not known: {}", facts.id, e.getMessage());
         } catch (InterruptedException e) {
           Thread.currentThread().interrupt();
         }
+        if (facts.rootEnded) {
+          writtenAtEnd = known;
+        } else {
+          writtenAtStop = known;
+        }
       }
-      return written;
+      return known;
     }
   }
 

@@ -12,8 +12,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -89,7 +93,15 @@ final class Forwarding {
 
   private Map<Integer, Integer> deliver(List<SentSignal> batch) throws IOException {
     SignalBatch.Builder request = SignalBatch.newBuilder().setId(facts.id);
+    List<SentSignal> taken = new ArrayList<>();
     for (SentSignal signal : batch) {
+      if (signal.number() == SentSignal.SIGCONT) {
+        streams.continued();
+      }
+      if (signal.isWindowChange() && streams.resized()) {
+        taken.add(signal);
+        continue;
+      }
       request.addSignals(
           Signal.newBuilder()
               .setPid(signal.pid())
@@ -97,7 +109,27 @@ final class Forwarding {
               .setTid(signal.tid())
               .setSiginfo(signal.siginfo()));
     }
-    return peer.deliver(request.build()).getDeliveredMap();
+    Map<Integer, Integer> delivered = new HashMap<>();
+    if (request.getSignalsCount() > 0) {
+      delivered.putAll(peer.deliver(request.build()).getDeliveredMap());
+    }
+    return taken.isEmpty() ? delivered : counting(batch, taken, delivered);
+  }
+
+  /** How many of a batch are done, from the start on, where others than `taken` were delivered. */
+  private static Map<Integer, Integer> counting(
+      List<SentSignal> batch, List<SentSignal> taken, Map<Integer, Integer> delivered) {
+    Map<Integer, Integer> done = new HashMap<>();
+    Set<Integer> waiting = new HashSet<>();
+    for (SentSignal signal : batch) {
+      boolean is = taken.contains(signal) || delivered.merge(signal.pid(), -1, Integer::sum) >= 0;
+      if (is && !waiting.contains(signal.pid())) {
+        done.merge(signal.pid(), 1, Integer::sum);
+      } else {
+        waiting.add(signal.pid());
+      }
+    }
+    return done;
   }
 
   private void delivered(List<SentSignal> signals) {
@@ -113,20 +145,26 @@ final class Forwarding {
   /** What the processes at the destination do, their deputies do after them. */
   void observe(Observation seen) {
     deputies.ended(seen.getEndedPidsList());
+    if (seen.getRootEnded() || seen.getStopSignal() != 0) {
+      giveBack(seen.getWrittenMap());
+    }
     if (seen.getRootEnded()) {
-      awaitOutput(seen.getWrittenMap());
       deputies.rootEnded(seen.getRootStatus());
     } else {
       deputies.rootStopped(seen.getStopSignal());
     }
   }
 
-  /** Who waits for the process may look at what it has written as soon as it has ended. */
-  private void awaitOutput(Map<String, Long> written) {
+  /**
+   * Who waits for the process may look at what it has written as soon as it has ended, and takes
+   * back its terminal as soon as it has stopped.
+   */
+  private void giveBack(Map<String, Long> written) {
     try {
       if (!streams.awaitDelivered(written, OUTPUT_PATIENCE)) {
-        LOG.info("{}: it has ended before all that it has written was taken", facts.id);
+        LOG.info("{}: not all that it has written is taken yet", facts.id);
       }
+      streams.release();
     } catch (IOException e) {
       LOG.warn("{}: some of what it has written may come later: {}", facts.id, e.getMessage());
     } catch (InterruptedException e) {

@@ -6,6 +6,7 @@ import dev.exile.process.ProcessInfo;
 import dev.exile.process.ProcessTree;
 import dev.exile.shim.FreezeGuard;
 import dev.exile.shim.Shim;
+import dev.exile.streams.Terminal;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -50,7 +51,8 @@ final class FrozenTree {
     site.journal().save(facts); // before it is there: whoever comes after us finds it
     Cgroup cgroup = new Cgroup(origin).create("exile-" + facts.id);
     gather(site, facts, tree.root(), cgroup);
-    boolean shellJob = tree.root().session() != tree.root().pid();
+    boolean terminal = Terminal.of(tree.pids()) != null;
+    boolean shellJob = terminal || tree.root().session() != tree.root().pid();
     List<String> dump =
         site.criu()
             .dump(
@@ -58,7 +60,8 @@ final class FrozenTree {
                 site.images(facts.id),
                 site.log(facts.id, "dump"),
                 cgroup.directory(),
-                shellJob);
+                shellJob,
+                terminal ? Terminal.external() : List.of());
     FreezeGuard guard = FreezeGuard.start(site.shim(), cgroup.directory(), origins(facts), dump);
     return new FrozenTree(site.shim(), facts, tree, shellJob, guard);
   }
@@ -74,7 +77,13 @@ final class FrozenTree {
       Map<Integer, String> origins = new LinkedHashMap<>(facts.origins);
       List<Integer> outside = new ArrayList<>();
       for (ProcessInfo member : tree.members()) {
-        Cgroup origin = Cgroup.of(member.pid());
+        Cgroup origin;
+        try {
+          origin = Cgroup.of(member.pid());
+        } catch (IOException e) {
+          rethrowUnlessEnded(member.pid(), e);
+          continue;
+        }
         if (!origin.equals(cgroup)) {
           outside.add(member.pid());
           origins.put(member.pid(), origin.directory().toString());
@@ -88,11 +97,26 @@ final class FrozenTree {
         return;
       }
       for (int pid : outside) {
-        cgroup.add(pid);
+        addUnlessEnded(cgroup, pid);
       }
     }
     throw new IOException(
         "process " + root.pid() + " starts new processes faster than they can be gathered");
+  }
+
+  private static void addUnlessEnded(Cgroup cgroup, int pid) throws IOException {
+    try {
+      cgroup.add(pid);
+    } catch (IOException e) {
+      rethrowUnlessEnded(pid, e);
+    }
+  }
+
+  /** A descendant may end at any moment; the root's end is noticed by the next scan. */
+  private static void rethrowUnlessEnded(int pid, IOException e) throws IOException {
+    if (Proc.info(pid).filter(info -> info.state() != 'Z').isPresent()) {
+      throw e;
+    }
   }
 
   /** The cgroup that each process came from. */
@@ -126,7 +150,7 @@ final class FrozenTree {
     return ticks;
   }
 
-  /** Whether the session leader is not part of the tree. */
+  /** Whether its session, or its terminal, is not its own. */
   boolean shellJob() {
     return shellJob;
   }

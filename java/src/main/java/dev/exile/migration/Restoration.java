@@ -68,13 +68,7 @@ final class Restoration {
     }
     facts.listenerAddresses = listeners;
     facts.members = List.copyOf(request.getPidsList());
-    streams.make(request.getStreamsList());
-    List<String> gifts = new ArrayList<>();
-    List<String> inherited = new ArrayList<>();
-    for (DestinationStreams.Gift gift : streams.gifts()) {
-      gifts.add("%d:%d:%d".formatted(gift.pid(), gift.fd(), gift.number()));
-      inherited.add("fd[%d]:%s".formatted(gift.number(), gift.key()));
-    }
+    streams.make(request);
     List<String> command =
         site.criu()
             .restore(
@@ -82,7 +76,7 @@ final class Restoration {
                 site.log(facts.id, "restore"),
                 site.shim().hook(),
                 request.getShellJob(),
-                inherited);
+                streams.inherited());
     int firstPid =
         request.getPidsList().stream().mapToInt(Integer::intValue).max().orElse(1) + PID_GAP;
     Cell.Started started =
@@ -94,13 +88,14 @@ final class Restoration {
             request.getRootPid(),
             firstPid,
             request.getOrphaned(),
-            gifts,
+            streams.cellOptions(),
             command);
     cell = started.cell();
     life = started.life();
     facts.cellInit = cell.init();
     facts.cellStartTicks = cell.startTicks();
     site.journal().save(facts);
+    streams.join(cell.init(), started.master());
   }
 
   /**

@@ -10,6 +10,7 @@ import dev.exile.rpc.peer.PortNeed;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
 import dev.exile.streams.StreamEnds;
+import dev.exile.streams.Terminal;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -90,11 +91,6 @@ public final class Survey {
     for (ProcessInfo process : tree.members()) {
       int pid = process.pid();
       String name = name(process);
-      if (process.terminal() != 0) {
-        refuse(
-            name + " has a controlling terminal",
-            "start it with setsid, or with its standard streams on files");
-      }
       if (!"0".equals(Proc.status(pid, "TracerPid").orElse("0"))) {
         refuse(
             name + " is traced by process " + Proc.status(pid, "TracerPid").orElse("?"),
@@ -180,11 +176,16 @@ public final class Survey {
     }
   }
 
-  private void descriptors() {
+  private void descriptors() throws IOException {
     for (ProcessInfo process : tree.members()) {
       for (Map.Entry<Integer, String> entry : Proc.descriptors(process.pid()).entrySet()) {
         descriptor(process, entry.getKey(), entry.getValue());
       }
+    }
+    try {
+      Terminal.of(tree.pids());
+    } catch (Terminal.Unfit e) {
+      refuse(e.getMessage(), "start the process without it");
     }
     for (String refused : StreamEnds.of(tree.pids(), Set.of()).refused(tree.pids())) {
       refuse(refused, "start the process without it");
@@ -196,11 +197,7 @@ public final class Survey {
 
   private void descriptor(ProcessInfo process, int fd, String target) {
     String where = "descriptor " + fd + " of " + name(process);
-    if (target.startsWith("/dev/pts/") || target.startsWith("/dev/tty")) {
-      refuse(
-          where + " is the terminal " + target,
-          "start the process with its standard streams on files or /dev/null");
-    } else if (CANNOT_TRAVEL.contains(target)) {
+    if (CANNOT_TRAVEL.contains(target)) {
       refuse(where + " is " + target + ", which cannot travel", "start the process without it");
     } else if (target.startsWith("/") && !target.startsWith("/dev/")) {
       needFile(target, false, false);

@@ -31,8 +31,9 @@ public record Cell(int init, long startTicks) {
    *
    * @param life open as long as the agent lives: where it ends before the tree is restored, the
    *     cell ends too
+   * @param master the init's descriptor for the master of the cell's terminal; -1 for none
    */
-  public record Started(Cell cell, Closeable life) {}
+  public record Started(Cell cell, Closeable life, int master) {}
 
   /**
    * Starts a cell that runs {@code restore} inside.
@@ -42,7 +43,7 @@ public record Cell(int init, long startTicks) {
    * @param root PID of the process to be restored
    * @param firstPid PIDs of CRIU and of the hook begin here, clear of those to be restored
    * @param orphaned whether the root's process group is, see {@link ProcessTree#isOrphaned}
-   * @param gifts descriptors for CRIU, as the shim's cell takes them: PID:FD:NUMBER
+   * @param options further options of the shim's job {@code cell}
    */
   public static Started start(
       Shim shim,
@@ -52,7 +53,7 @@ public record Cell(int init, long startTicks) {
       int root,
       int firstPid,
       boolean orphaned,
-      List<String> gifts,
+      List<String> options,
       List<String> restore)
       throws IOException {
     List<String> arguments =
@@ -69,7 +70,7 @@ public record Cell(int init, long startTicks) {
     if (orphaned) {
       arguments.add("--orphaned");
     }
-    gifts.forEach(gift -> arguments.addAll(List.of("--give", gift)));
+    arguments.addAll(options);
     arguments.add("--");
     arguments.addAll(restore);
     // Not the child's own standard input: the JDK closes that pipe when the direct child exits, and
@@ -102,12 +103,14 @@ public record Cell(int init, long startTicks) {
       life.close();
       throw new ShimException(answer == null ? "the cell did not start" : answer);
     }
-    int init = Integer.parseInt(answer.substring("cell ".length()).trim());
+    String[] words = answer.trim().split(" ", -1);
+    int init = Integer.parseInt(words[1]);
+    int master = words.length > 2 ? Integer.parseInt(words[2]) : -1;
     long start =
         Proc.info(init)
             .map(ProcessInfo::startTicks)
             .orElseThrow(() -> new ShimException("the cell has ended at once"));
-    return new Started(new Cell(init, start), life);
+    return new Started(new Cell(init, start), life, master);
   }
 
   /** True while the init runs. */

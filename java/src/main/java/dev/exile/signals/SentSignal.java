@@ -20,8 +20,13 @@ public record SentSignal(int pid, long sequence, int tid, ByteString siginfo, bo
   public static final int SIGINFO_BYTES = 48;
 
   static final int SIGKILL = 9;
-  static final int SIGCONT = 18;
+
+  /** {@code SIGCONT}. */
+  public static final int SIGCONT = 18;
+
   static final int SIGSTOP = 19;
+  private static final int SIGWINCH = 28;
+  private static final int SI_KERNEL = 0x80;
 
   /** Checks the siginfo's size. */
   public SentSignal {
@@ -45,6 +50,12 @@ public record SentSignal(int pid, long sequence, int tid, ByteString siginfo, bo
   /** The signal's number. */
   public int number() {
     return siginfo.asReadOnlyByteBuffer().order(ByteOrder.nativeOrder()).getInt(0); // si_signo
+  }
+
+  /** Whether it is a terminal's word that its window's size has changed. */
+  public boolean isWindowChange() {
+    ByteBuffer info = siginfo.asReadOnlyByteBuffer().order(ByteOrder.nativeOrder());
+    return number() == SIGWINCH && info.getInt(2 * Integer.BYTES) == SI_KERNEL; // si_code
   }
 
   /** As the shim reads it. */

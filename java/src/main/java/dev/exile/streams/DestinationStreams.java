@@ -1,6 +1,8 @@
 package dev.exile.streams;
 
+import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.StreamPlan;
+import dev.exile.rpc.peer.TerminalPlan;
 import dev.exile.shim.Shim;
 import dev.exile.sockets.DestinationRelay;
 import java.io.IOException;
@@ -27,18 +29,10 @@ public final class DestinationStreams {
   private final Shim shim;
   private final Path socket;
   private final Map<String, Integer> far = new LinkedHashMap<>();
-  private final List<Gift> gifts = new ArrayList<>();
+  private final List<String> cellOptions = new ArrayList<>();
+  private final List<String> inherited = new ArrayList<>();
+  private TerminalPlan terminal;
   private volatile Pump pump;
-
-  /**
-   * Something that CRIU is given.
-   *
-   * @param pid whose descriptor it is
-   * @param fd its number there
-   * @param number its number in CRIU
-   * @param key what it stands for
-   */
-  public record Gift(int pid, int fd, int number, String key) {}
 
   /**
    * @param socket where the pump listens, so that the next agent finds it
@@ -54,20 +48,60 @@ public final class DestinationStreams {
   }
 
   /** Makes the pipes. */
-  public void make(List<StreamPlan> plans) throws IOException {
-    for (StreamPlan plan : plans) {
-      if (pump == null) {
-        pump = Pump.start(shim, socket);
-      }
-      Pump.Ends ends = pump.make(plan.getName(), plan.getReads(), plan.getSize());
+  public void make(RestoreRequest request) throws IOException {
+    for (StreamPlan plan : request.getStreamsList()) {
+      Pump.Ends ends = pump().make(plan.getName(), plan.getReads(), plan.getSize());
       far.put(plan.getName(), ends.far());
-      gifts.add(new Gift(pump.pid(), ends.other(), FIRST_GIVEN + gifts.size(), plan.getKey()));
+      int number = inherit(plan.getKey());
+      cellOptions.addAll(
+          List.of("--give", "%d:%d:%d".formatted(pump().pid(), ends.other(), number)));
+    }
+    if (request.hasTerminal()) {
+      seat(request.getTerminal());
     }
   }
 
-  /** What the cell is to take for CRIU, before {@link #start}. */
-  public List<Gift> gifts() {
-    return List.copyOf(gifts);
+  private void seat(TerminalPlan plan) {
+    terminal = plan;
+    cellOptions.add("--terminal");
+    cellOptions.add(
+        "%d:%d:%d:%o".formatted(plan.getIndex(), plan.getUid(), plan.getGid(), plan.getMode()));
+    if (plan.getLeader()) {
+      cellOptions.add("--leader");
+    }
+    for (String key : plan.getKeysList()) {
+      cellOptions.addAll(List.of("--seat", Integer.toString(inherit(key))));
+    }
+  }
+
+  private int inherit(String key) {
+    int number = FIRST_GIVEN + inherited.size();
+    inherited.add("fd[%d]:%s".formatted(number, key));
+    return number;
+  }
+
+  private Pump pump() throws IOException {
+    if (pump == null) {
+      pump = Pump.start(shim, socket);
+    }
+    return pump;
+  }
+
+  /** What the shim's cell is to do for them, before {@link #start}. */
+  public List<String> cellOptions() {
+    return List.copyOf(cellOptions);
+  }
+
+  /** What CRIU then gives to the process, as its --inherit-fd takes it. */
+  public List<String> inherited() {
+    return List.copyOf(inherited);
+  }
+
+  /** The cell has been started; its init holds the terminal's master, if there is one. */
+  public void join(int init, int master) throws IOException {
+    if (terminal != null) {
+      far.put(terminal.getName(), pump().join(terminal.getName(), init, master).far());
+    }
   }
 
   /** Hands the wires to the relay. */
@@ -85,7 +119,7 @@ public final class DestinationStreams {
   }
 
   /**
-   * The process has ended: waits until what it has written is on its way.
+   * The process has stopped or ended: waits until what it has written is on its way.
    *
    * @return bytes by stream, as much as that is by then
    */

@@ -2,6 +2,7 @@ package dev.exile.streams;
 
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.StreamPlan;
+import dev.exile.rpc.peer.TerminalPlan;
 import dev.exile.shim.Shim;
 import dev.exile.sockets.HomeRelay;
 import java.io.IOException;
@@ -22,8 +23,11 @@ public final class HomeStreams {
 
   private final Shim shim;
   private final Path socket;
+  private static final String TERMINAL = "terminal";
+
   private final List<StreamPlan> plans = new ArrayList<>();
   private final Map<String, Integer> far = new LinkedHashMap<>();
+  private TerminalPlan terminal;
   private volatile Pump pump;
 
   /**
@@ -41,7 +45,7 @@ public final class HomeStreams {
 
   /** Where the tree holds such ends, starts the pump: ahead of the freeze, to save its time. */
   public void prepare(List<Integer> pids, Collection<String> files) throws IOException {
-    if (!StreamEnds.of(pids, files).all().isEmpty()) {
+    if (!StreamEnds.of(pids, files).all().isEmpty() || Terminal.of(pids) != null) {
       pump = Pump.start(shim, socket);
     }
   }
@@ -49,10 +53,7 @@ public final class HomeStreams {
   /** Takes duplicates of all ends that the frozen processes hold. Nothing is read or written. */
   public void take(List<Integer> pids, Collection<String> files) throws IOException {
     for (StreamEnd end : StreamEnds.of(pids, files).all()) {
-      if (pump == null) {
-        pump = Pump.start(shim, socket);
-      }
-      Pump.Ends ends = pump.take(end);
+      Pump.Ends ends = pump().take(end);
       far.put(end.name(), ends.far());
       plans.add(
           StreamPlan.newBuilder()
@@ -62,11 +63,31 @@ public final class HomeStreams {
               .setSize(ends.other())
               .build());
     }
+    takeTerminal(pids);
+  }
+
+  private Pump pump() throws IOException {
+    if (pump == null) {
+      pump = Pump.start(shim, socket);
+    }
+    return pump;
+  }
+
+  /** The same of the terminal that they use, if any. It is left as it is. */
+  private void takeTerminal(List<Integer> pids) throws IOException {
+    Terminal used = Terminal.of(pids);
+    if (used != null) {
+      far.put(TERMINAL, pump().terminal(TERMINAL, used, pids).far());
+      terminal = used.plan(TERMINAL);
+    }
   }
 
   /** Tells the destination which streams to give to the process. */
   public void describe(RestoreRequest.Builder request) {
     request.addAllStreams(plans);
+    if (terminal != null) {
+      request.setTerminal(terminal);
+    }
   }
 
   /** Hands the wires to the relay. */
@@ -109,6 +130,40 @@ public final class HomeStreams {
               Pump.Status now = status.get(stream.getKey());
               return now == null || now.over() || now.bytes() >= stream.getValue();
             });
+  }
+
+  /**
+   * The process has stopped or ended and its deputy is about to do so: gives its terminal back to
+   * the shell, in the modes that the process has set.
+   */
+  public void release() throws IOException {
+    if (pump != null) {
+      pump.release();
+    }
+  }
+
+  /**
+   * A deputy was continued: the processes there are to know at once whether they are in the
+   * background, where the terminal is not to be read.
+   */
+  public void continued() throws IOException {
+    if (pump != null) {
+      pump.look();
+    }
+  }
+
+  /**
+   * Home's kernel has told the job that its window has another size: the terminal there is given
+   * it, whose kernel tells the process.
+   *
+   * @return false where there is no terminal
+   */
+  public boolean resized() throws IOException {
+    if (pump == null || !pump.status().containsKey(TERMINAL)) {
+      return false;
+    }
+    pump.resized();
+    return true;
   }
 
   /** Drops all: before COMMIT without a trace, later when the process has ended. */

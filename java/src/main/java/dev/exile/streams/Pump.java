@@ -115,6 +115,36 @@ final class Pump {
     return new Ends(Integer.parseInt(words[2]), Integer.parseInt(words[3]));
   }
 
+  /** Home: joins a terminal, whose job are these processes, the root first. */
+  Ends terminal(String name, Terminal terminal, List<Integer> members) throws IOException {
+    String keys = terminal.reads() ? "keys" : "none";
+    Ends ends = ends(ask("terminal %s %s %s".formatted(name, terminal.path(), keys)));
+    for (int pid : members) {
+      ask("member " + pid);
+    }
+    return ends;
+  }
+
+  /** Destination: joins the master that a cell's init holds. */
+  Ends join(String name, int init, int master) throws IOException {
+    return ends(ask("join %s %d %d".formatted(name, init, master)));
+  }
+
+  /** Home: the shell is about to take its terminal back. */
+  void release() throws IOException {
+    ask("release");
+  }
+
+  /** Home: a deputy was continued, in the foreground or in the background. */
+  void look() throws IOException {
+    ask("look");
+  }
+
+  /** Home: the terminal's window may have another size. */
+  void resized() throws IOException {
+    ask("resized");
+  }
+
   /** A duplicate of one of its descriptors. */
   int duplicate(int fd) throws IOException {
     int pidfd = Linux.pidfdOpen(pid);

@@ -100,7 +100,13 @@ class CriuTest {
   void dumpLeavesTheTreeFrozenAndItsConnectionsAlone() {
     List<String> command =
         new Criu(Path.of("/opt/criu"), "4.2.1")
-            .dump(59, temp, temp.resolve("dump.log"), Path.of("/sys/fs/cgroup/exile-1"), false);
+            .dump(
+                59,
+                temp,
+                temp.resolve("dump.log"),
+                Path.of("/sys/fs/cgroup/exile-1"),
+                false,
+                List.of("tty[500:6]"));
     assertEquals(List.of("/opt/criu", "dump"), command.subList(0, 2));
     assertTrue(command.contains("--leave-running"), command::toString);
     assertTrue(command.contains("--tcp-close"), command::toString);
@@ -113,7 +119,7 @@ class CriuTest {
   @Test
   void bothHostsTreatAShellJobAlike() {
     Criu criu = new Criu(Path.of("/opt/criu"), "4.2.1");
-    assertTrue(criu.dump(59, temp, temp, temp, true).contains("--shell-job"));
+    assertTrue(criu.dump(59, temp, temp, temp, true, List.of()).contains("--shell-job"));
     assertTrue(criu.restore(temp, temp, temp, true, List.of()).contains("--shell-job"));
     assertTrue(!criu.restore(temp, temp, temp, false, List.of()).contains("--shell-job"));
   }
