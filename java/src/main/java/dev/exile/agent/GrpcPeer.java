@@ -12,6 +12,7 @@ import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SignalBatch;
 import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.sockets.Carrier;
+import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
@@ -121,6 +122,9 @@ final class GrpcPeer implements PeerLink, AutoCloseable {
   /** Sorts every failure into an answer that says no, or a lost one. */
   private <T> T call(Duration limit, Function<PeerGrpc.PeerBlockingStub, T> call)
       throws IOException {
+    if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
+      channel.resetConnectBackoff(); // an old failure says nothing about now
+    }
     try {
       return call.apply(
           PeerGrpc.newBlockingStub(channel)
