@@ -184,7 +184,7 @@ class TakenSocketsTest {
 
     sockets.close();
 
-    assertEquals(List.of(), sockets.all());
+    assertEquals(List.of(), sockets.handOver());
     try (Socket asker = new Socket(listens.getAddress(), listens.getPort())) {
       byte[] answer = asker.getInputStream().readNBytes(3);
       assertEquals("abc", new String(answer, StandardCharsets.US_ASCII));
