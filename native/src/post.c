@@ -28,6 +28,7 @@
 #include "trace.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <poll.h>
@@ -38,7 +39,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum { FREEZE_TIMEOUT_MS = 10000 };
+enum {
+    FREEZE_TIMEOUT_MS = 10000,
+    LOOKS = 10,
+};
 
 /* FNV-1a: two migrations of one process must not take each other's numbers for theirs. */
 static uint64_t hash(const char *text)
@@ -89,6 +93,32 @@ static bool is_plain(const siginfo_t *info)
     return info->si_signo == SIGKILL || info->si_signo == SIGSTOP;
 }
 
+/* Alive in the cell, by its own /proc, which knows no more than this. */
+static bool lives(const struct post *post, pid_t inner)
+{
+    char path[64];
+    char text[512];
+    const char *state;
+
+    snprintf(path, sizeof(path), "/proc/%d/root/proc/%d/stat", post->init, inner);
+    if (sys_read_at(AT_FDCWD, path, text, sizeof(text)) <= 0)
+        return false;
+    state = strrchr(text, ')');
+    return state && state[1] == ' ' && state[2] != 'Z' && state[2] != 'X';
+}
+
+/* One whose parent ends while we walk the tree may be missed: nobody is gone on the first look. */
+static struct member *find(struct post *post, pid_t inner)
+{
+    struct member *member = members_find(post, inner);
+
+    for (int look = 1; !member && look < LOOKS && lives(post, inner); look++) {
+        sys_sleep_ms(1);
+        member = members_find(post, inner);
+    }
+    return member;
+}
+
 static int deliver(struct post *post, uint64_t sequence, pid_t pid, pid_t tid, const siginfo_t *info)
 {
     struct injection injection = {
@@ -100,9 +130,9 @@ static int deliver(struct post *post, uint64_t sequence, pid_t pid, pid_t tid, c
 
     if (!is_plain(info) && records_have(&post->records, pid, sequence))
         return 0;
-    member = members_find(post, pid);
+    member = find(post, pid);
     if (!member)
-        return -ESRCH;
+        return lives(post, pid) ? -EAGAIN : -ESRCH;
     if (is_plain(info))
         return sys_pidfd_signal(member->pidfd, info->si_signo);
     injection.pid = member->pid;
@@ -182,7 +212,7 @@ static void do_watch(struct post *post, const char *text)
         line_say(1, "error watch takes a PID");
         return;
     }
-    member = members_find(post, (pid_t)pid);
+    member = find(post, (pid_t)pid);
     if (member)
         member->watched = true;
     line_say(1, "%s %ld", member ? "watching" : "gone", pid);

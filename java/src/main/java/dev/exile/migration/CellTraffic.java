@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -29,6 +30,8 @@ final class CellTraffic {
 
   private static final Duration OUTPUT_PATIENCE = Duration.ofSeconds(1);
 
+  private static final long TELL_AGAIN_NANOS = TimeUnit.SECONDS.toNanos(2);
+
   private final Site site;
   private final Facts facts;
   private final PeerLink home;
@@ -40,6 +43,8 @@ final class CellTraffic {
 
   /** What home knows; under {@link #telling}. */
   private Observation told;
+
+  private long toldNanos;
 
   /** Bytes per stream, null where not known yet; under {@link #telling}. */
   private Map<String, Long> writtenAtStop;
@@ -127,9 +132,12 @@ final class CellTraffic {
   void tell() throws IOException {
     synchronized (telling) {
       Observation now = observation();
-      if (!now.equals(told)) {
+      // An agent at home that died as it heard of an end may not have passed it on.
+      boolean again = facts.rootEnded && System.nanoTime() - toldNanos > TELL_AGAIN_NANOS;
+      if (!now.equals(told) || again) {
         home.observe(now);
         told = now;
+        toldNanos = System.nanoTime();
       }
     }
   }
