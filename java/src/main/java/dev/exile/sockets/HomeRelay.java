@@ -244,6 +244,8 @@ public final class HomeRelay implements AutoCloseable {
           return;
         } catch (IOException e) {
           log.debug("{}: no carrier yet: {}", migration, e.getMessage());
+        } catch (RuntimeException e) {
+          log.error("{}: cannot relay, trying again", migration, e);
         }
         // Also where a carrier is lost as soon as it is made: that must not make us spin.
         Thread.sleep(RETRY_MILLIS);

@@ -236,13 +236,16 @@ public final class Park implements AutoCloseable {
   /** Lets this agent's part go; the parker holds on to its own. */
   @Override
   public void close() {
-    synchronized (this) {
-      over = true;
-      if (link != null) {
-        link.close();
-      }
-    }
+    disconnect();
     letGo();
+  }
+
+  /** Leaves the parker alone from now on; the sockets stay here, too. */
+  synchronized void disconnect() {
+    over = true;
+    if (link != null) {
+      link.close();
+    }
   }
 
   private synchronized void letGo() {

@@ -104,6 +104,7 @@ final class Splice implements TcpSocket.Listener {
   /** Takes its socket, and does not touch it yet. */
   void take(Park.Parked taken, Offsets at) {
     parked = taken;
+    log.debug("{}: begins at {}", name, at);
     socket = new TcpSocket(taken.fd(), loop(), queue, this);
     up = new Upflow(stream, socket, at.consumed());
     down = new Downflow(stream, queue, socket, at.written(), at.shut());
@@ -229,6 +230,7 @@ final class Splice implements TcpSocket.Listener {
   /** The stream is gone. */
   void streamLost() {
     if (!done) {
+      log.debug("{}: its stream is lost", name);
       detach();
       owner.lost(this);
     }

@@ -6,8 +6,10 @@ import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.channel.unix.Socket;
 import java.io.IOException;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,6 +17,9 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Home and destination on one machine: a carrier between them, home's frozen process, and the test
@@ -22,6 +27,7 @@ import java.util.concurrent.TimeUnit;
  * again, and the network be cut.
  */
 final class RelayFixture implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(RelayFixture.class);
   static final String MIGRATION = "m-1";
 
   EventLoopGroup homeLoops = loops();
@@ -36,16 +42,31 @@ final class RelayFixture implements AutoCloseable {
   volatile Carrier carrier;
   DestinationRelay destination;
   HomeRelay home;
+  private final int port;
   private Park homePark;
   private Park destinationPark;
 
   RelayFixture(Path images) throws IOException {
     this.images = images;
     shim = Shim.extract(directory.resolve("bin"));
-    startDestination(0);
+    port = freePort();
+    startDestination();
     carrier = connect("a");
     homePark = park("home", homeLoops);
-    home = new HomeRelay(MIGRATION, homePark, this::reconnect);
+    home = new HomeRelay(MIGRATION, homePark, connector());
+  }
+
+  /** Not one of those that the kernel may give to a client, which may well be our own. */
+  private static int freePort() throws IOException {
+    for (int port = 20_000; port < 30_000; port++) {
+      try (ServerSocketChannel probe = ServerSocketChannel.open()) {
+        probe.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
+        return port;
+      } catch (BindException e) {
+        log.debug("port {} is taken: {}", port, e.getMessage());
+      }
+    }
+    throw new IOException("no port is free");
   }
 
   private static EventLoopGroup loops() {
@@ -56,7 +77,7 @@ final class RelayFixture implements AutoCloseable {
     return new Parks(shim, directory, loops).open(name);
   }
 
-  private void startDestination(int port) throws IOException {
+  private void startDestination() throws IOException {
     destinationPark = park("destination", destinationLoops);
     destination = new DestinationRelay(MIGRATION, destinationPark, destinationLoops);
     listeners.forEach(destination::listener);
@@ -77,13 +98,30 @@ final class RelayFixture implements AutoCloseable {
   }
 
   Carrier connect(String as) throws IOException {
-    return Carrier.connect(
-        server.address(), "b", authority.client(as), homeLoops, Duration.ofSeconds(5));
+    return connect(as, homeLoops);
   }
 
-  private Carrier reconnect() throws IOException {
-    carrier = connect("a");
-    return carrier;
+  private Carrier connect(String as, EventLoopGroup loops) throws IOException {
+    return Carrier.connect(
+        new InetSocketAddress(InetAddress.getLoopbackAddress(), port),
+        "b",
+        authority.client(as),
+        loops,
+        Duration.ofSeconds(5));
+  }
+
+  /** For the relay of the home that lives now, not for those of former ones. */
+  private HomeRelay.Connector connector() {
+    EventLoopGroup mine = homeLoops;
+    return () -> {
+      if (mine.isShuttingDown()) {
+        Thread.currentThread().interrupt(); // as its process would end
+        throw new IOException("dead");
+      }
+      Carrier next = connect("a", mine);
+      carrier = next;
+      return next;
+    };
   }
 
   /** A relay of another migration, or of another host. */
@@ -98,6 +136,7 @@ final class RelayFixture implements AutoCloseable {
 
   /** As by kill -9: nothing is said to anybody, and what was in memory is gone. */
   void killHome() throws IOException {
+    homePark.disconnect();
     end(homeLoops);
     homePark.close();
   }
@@ -106,22 +145,30 @@ final class RelayFixture implements AutoCloseable {
   void restartHome() throws IOException {
     homeLoops = loops();
     homePark = park("home", homeLoops);
-    home = new HomeRelay(MIGRATION, homePark, this::reconnect);
+    home = new HomeRelay(MIGRATION, homePark, connector());
     home.start(null);
   }
 
+  /** Connections that are parked on either host. */
+  long parked() {
+    return Stream.of(homePark, destinationPark)
+        .flatMap(park -> park.all().stream())
+        .filter(parked -> !parked.listening())
+        .count();
+  }
+
   /** See {@link #killHome}. */
-  int killDestination() {
-    int port = server.address().getPort();
+  void killDestination() {
+    destinationPark.disconnect();
+    server.close(); // a loop that ends does not always close what listens
     end(destinationLoops);
     destinationPark.close();
-    return port;
   }
 
   /** The agent is started again; it listens where it did. */
-  void restartDestination(int port) throws IOException {
+  void restartDestination() throws IOException {
     destinationLoops = loops();
-    startDestination(port);
+    startDestination();
     destination.seal();
   }
 
@@ -183,7 +230,7 @@ final class RelayFixture implements AutoCloseable {
   }
 
   private void assertNothingIsLeft() throws IOException {
-    try (java.util.stream.Stream<Path> left = Files.list(directory)) {
+    try (Stream<Path> left = Files.list(directory)) {
       left.filter(path -> path.toString().endsWith(".park"))
           .forEach(
               path -> {

@@ -5,46 +5,21 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
-@Timeout(value = 30, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-class RelayTest {
-  @TempDir Path images;
-  private RelayFixture fixture;
-  private final ExecutorService threads = Executors.newCachedThreadPool();
-
-  @BeforeEach
-  void open() throws IOException {
-    fixture = new RelayFixture(images);
-  }
-
-  @AfterEach
-  void close() throws IOException {
-    fixture.close();
-    threads.shutdownNow();
-  }
-
+/** Bytes pass the relay, both ways, for old connections and for new ones. */
+class RelayTest extends RelayCase {
   @Test
   void bytesArriveInOrderBothWaysAndHalfClosesTravelBothWays() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
@@ -65,21 +40,6 @@ class RelayTest {
     assertEquals(0, fixture.home.stats().resets());
     assertEquals(64L << 20, fixture.home.stats().bytesToProcess());
     assertEquals(64L << 20, fixture.destination.stats().bytesFromProcess());
-  }
-
-  @Test
-  void theProcessMayFinishFirstAndStillReceive() throws Exception {
-    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.start();
-      write(relayed.process(), "bye");
-      relayed.process().shutdownOutput();
-      assertEquals("bye", readAll(relayed.client()));
-      write(relayed.client(), "still here");
-      relayed.client().shutdownOutput();
-      assertEquals("still here", readAll(relayed.process()));
-    }
-    awaitNoneOpen();
-    assertEquals(0, fixture.home.stats().resets());
   }
 
   @Test
@@ -116,75 +76,6 @@ class RelayTest {
   }
 
   @Test
-  void aClientsResetReachesTheProcess() throws Exception {
-    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.start();
-      pingPong(relayed.client(), relayed.process());
-      reset(relayed.client());
-      assertReset(relayed.process());
-    }
-    awaitNoneOpen();
-  }
-
-  @Test
-  void theProcesssResetReachesTheClient() throws Exception {
-    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.start();
-      pingPong(relayed.client(), relayed.process());
-      reset(relayed.process());
-      assertReset(relayed.client());
-    }
-    awaitNoneOpen();
-  }
-
-  @Test
-  void bytesBeforeAResetAreDelivered() throws Exception {
-    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.start();
-      // Unread input makes the kernel send RST instead of FIN when the process ends.
-      write(relayed.client(), "unread");
-      awaitUnread(relayed.process());
-      write(relayed.process(), "answer");
-      relayed.process().close();
-      ByteBuffer buffer = ByteBuffer.allocate(16);
-      relayed.client().read(buffer);
-      assertEquals(
-          "answer", new String(buffer.array(), 0, buffer.position(), StandardCharsets.UTF_8));
-      assertReset(relayed.client());
-    }
-  }
-
-  @Test
-  void aResetIsNoticedOnAHalfClosedIdleConnection() throws Exception {
-    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.start();
-      relayed.client().shutdownOutput();
-      assertEquals("", readAll(relayed.process()));
-      reset(relayed.client());
-      awaitNoneOpen();
-      assertEquals(1, fixture.home.stats().resets());
-      awaitWriteFails(relayed.process());
-    }
-  }
-
-  @Test
-  void aLostCarrierIsReplacedAndConnectionsGoOn() throws Exception {
-    try (RelayFixture.Relayed relayed = fixture.connection(1);
-        RelayFixture.Relayed halfClosed = fixture.connection(2)) {
-      fixture.start();
-      pingPong(relayed.client(), relayed.process());
-      halfClosed.client().shutdownOutput();
-      assertEquals("", readAll(halfClosed.process()));
-      fixture.carrier.close();
-      write(halfClosed.process(), "late");
-      pingPong(relayed.client(), relayed.process());
-      halfClosed.process().shutdownOutput();
-      assertEquals("late", readAll(halfClosed.client()));
-    }
-    awaitNoneOpen();
-  }
-
-  @Test
   void nothingIsTouchedBeforeTheStartAndAbandonLeavesItSo() throws Exception {
     try (RelayFixture.Relayed relayed = fixture.connection(1)) {
       write(relayed.client(), "early");
@@ -205,36 +96,6 @@ class RelayTest {
   }
 
   @Test
-  void anErrorThatHappenedDuringTheFreezeReachesTheProcess() throws Exception {
-    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      write(relayed.client(), "last words");
-      awaitWaiting(relayed);
-      reset(relayed.client());
-      Thread.sleep(50);
-      fixture.start();
-      ByteBuffer buffer = ByteBuffer.allocate(16);
-      assertEquals(10, relayed.process().read(buffer));
-      assertReset(relayed.process());
-    }
-  }
-
-  @Test
-  void aHalfCloseThatHappenedDuringTheFreezeReachesTheProcess() throws Exception {
-    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      write(relayed.client(), "last words");
-      relayed.client().shutdownOutput();
-      Thread.sleep(50);
-      fixture.start();
-      assertEquals("last words", readAll(relayed.process()));
-      write(relayed.process(), "answer");
-      relayed.process().close();
-      assertEquals("answer", readAll(relayed.client()));
-    }
-    awaitNoneOpen();
-    assertEquals(0, fixture.home.stats().resets());
-  }
-
-  @Test
   void theOrderOfStreamAndAttachDoesNotMatter() throws Exception {
     RelayFixture.Relayed existing = fixture.existing(1);
     write(existing.client(), "before");
@@ -243,17 +104,6 @@ class RelayTest {
     Thread.sleep(100);
     try (RelayFixture.Relayed relayed = fixture.restored(1, existing)) {
       assertEquals("before", readAll(relayed.process()));
-    }
-  }
-
-  @Test
-  void anEndWithoutBytesWaitsForTheProcesssSocketToo() throws Exception {
-    RelayFixture.Relayed existing = fixture.existing(1);
-    existing.client().shutdownOutput();
-    fixture.start();
-    Thread.sleep(100);
-    try (RelayFixture.Relayed relayed = fixture.restored(1, existing)) {
-      assertEquals("", readAll(relayed.process()));
     }
   }
 
@@ -296,56 +146,6 @@ class RelayTest {
     }
     assertEquals(200, fixture.home.stats().accepted());
     awaitNoneOpen();
-  }
-
-  @Test
-  void aRefusedConnectionAtTheProcessResetsTheClient() throws Exception {
-    InetSocketAddress nobody;
-    try (ServerSocketChannel unused = ServerSocketChannel.open()) {
-      nobody =
-          (InetSocketAddress)
-              unused
-                  .bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0))
-                  .getLocalAddress();
-    }
-    fixture.home.adoptListener("5", fixture.frozen.duplicateListener());
-    fixture.destination.listener("5", nobody);
-    fixture.start();
-    try (SocketChannel client = SocketChannel.open(fixture.frozen.address())) {
-      assertReset(client);
-    }
-  }
-
-  @Test
-  void theEndOfTheRelayDeliversWhatIsInFlightAndEndsTheListener() throws Exception {
-    fixture.home.adoptListener("5", fixture.frozen.duplicateListener());
-    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.start();
-      Future<Long> received =
-          run(
-              () -> {
-                long sum = Traffic.receive(relayed.client());
-                relayed.client().close();
-                return sum;
-              });
-      long sent = Traffic.send(relayed.process(), 32L << 20, 3);
-      relayed.process().close();
-      fixture.home.close(Duration.ofSeconds(10));
-      assertEquals(sent, received.get());
-      assertEquals(0, fixture.home.stats().resets());
-      assertTrue(isRefused(fixture.frozen.address()));
-    }
-  }
-
-  @Test
-  void theEndWithoutGraceResetsAllConnections() throws Exception {
-    try (RelayFixture.Relayed relayed = fixture.connection(1)) {
-      fixture.start();
-      pingPong(relayed.client(), relayed.process());
-      fixture.home.close();
-      assertReset(relayed.client());
-      assertReset(relayed.process());
-    }
   }
 
   @Test
@@ -402,98 +202,6 @@ class RelayTest {
         relayed.close();
       }
       pingPong(other.client(), other.process());
-    }
-  }
-
-  private <T> Future<T> run(Callable<T> task) {
-    return threads.submit(task);
-  }
-
-  private static void write(SocketChannel channel, String text) throws IOException {
-    ByteBuffer bytes = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
-    while (bytes.hasRemaining()) {
-      channel.write(bytes);
-    }
-  }
-
-  private static String readAll(SocketChannel channel) throws IOException {
-    ByteBuffer buffer = ByteBuffer.allocate(4096);
-    while (channel.read(buffer) >= 0) {
-      assertTrue(buffer.hasRemaining());
-    }
-    return new String(buffer.array(), 0, buffer.position(), StandardCharsets.UTF_8);
-  }
-
-  private static void pingPong(SocketChannel left, SocketChannel right) throws IOException {
-    ByteBuffer buffer = ByteBuffer.allocate(4);
-    write(left, "ping");
-    while (buffer.hasRemaining()) {
-      assertTrue(right.read(buffer) > 0);
-    }
-    write(right, "pong");
-    buffer.clear();
-    while (buffer.hasRemaining()) {
-      assertTrue(left.read(buffer) > 0);
-    }
-  }
-
-  private static void reset(SocketChannel channel) throws IOException {
-    channel.setOption(java.net.StandardSocketOptions.SO_LINGER, 0);
-    channel.close();
-  }
-
-  private static void assertReset(SocketChannel channel) {
-    try {
-      int length = channel.read(ByteBuffer.allocate(1));
-      throw new AssertionError("read " + length + " instead of a reset");
-    } catch (IOException e) {
-      assertTrue(e.getMessage().contains("reset"), e.toString());
-    }
-  }
-
-  /** A reset after EOF shows only in writing. */
-  private static void awaitWriteFails(SocketChannel channel) throws InterruptedException {
-    for (; ; ) {
-      try {
-        write(channel, "x");
-        Thread.sleep(10);
-      } catch (IOException e) {
-        return;
-      }
-    }
-  }
-
-  private static boolean isRefused(InetSocketAddress address) {
-    try (SocketChannel channel = SocketChannel.open(address)) {
-      return !channel.isConnected();
-    } catch (IOException e) {
-      return true;
-    }
-  }
-
-  private void awaitNoneOpen() throws InterruptedException {
-    while (fixture.home.stats().open() + fixture.destination.stats().open() > 0) {
-      Thread.sleep(5);
-    }
-  }
-
-  private static void awaitUnread(SocketChannel channel) throws Exception {
-    while (FrozenSockets.unread(channel) == 0) {
-      Thread.sleep(5);
-    }
-  }
-
-  private static void awaitWaiting(RelayFixture.Relayed relayed) throws InterruptedException {
-    while (FrozenSockets.waiting(relayed.frozen()) == 0) {
-      Thread.sleep(5);
-    }
-  }
-
-  private static void awaitStall(AtomicLong progress) throws InterruptedException {
-    long last = -1;
-    while (progress.get() != last) {
-      last = progress.get();
-      Thread.sleep(300);
     }
   }
 }
