@@ -58,7 +58,7 @@ class TerminalIT {
     try (Tmux tmux = job(bed)) {
       tmux.keys("C-z").awaitPrompt();
       awaitState(tmux, "b", "T");
-      tmux.assertSays("jobs | cut -c1-12", "[1]+  Stopped");
+      tmux.assertSays("jobs | cut -c1-13", "[1]+  Stopped");
       tmux.assertSays("stty | grep -o speed", "speed");
       tmux.type("fg");
       awaitState(tmux, "b", "S");
@@ -107,9 +107,9 @@ class TerminalIT {
   void keysReachThoseOfTheJobWhoStayAndThoseBornThere(Testbed bed) {
     try (Tmux tmux = Tmux.bash(bed)) {
       tmux.type(
-          "bash -c 'trap \"echo producer; exit 1\" INT; while :; do sleep 0.1; done' 2>&1 |"
-              + " bash -c 'echo $$ >$work/pid; trap \"echo job; exit 2\" INT;"
-              + " while :; do sleep 1000; done' | cat; echo ${PIPESTATUS[@]}");
+          "bash -c 'trap \"echo producer >>$work/ends; exit 1\" INT; while :; do sleep 0.1; done' |"
+              + " bash -c 'echo $$ >$work/pid; trap \"echo job >>$work/ends; exit 2\" INT;"
+              + " while :; do sleep 1000; done' | cat");
       tmux.move();
       // The sleep that came along ends: the next one is born there and has no deputy.
       bed.processes("b").stream()
@@ -120,7 +120,9 @@ class TerminalIT {
       awaitState(tmux, "b", "T");
       tmux.type("fg");
       awaitState(tmux, "b", "S");
-      tmux.keys("C-c").await("1 2 0").await("job").awaitPrompt();
+      tmux.keys("C-c").awaitPrompt();
+      tmux.assertSays("cat $work/ends", "job").await("producer");
+      awaitState(tmux, "a", "-");
     }
   }
 
@@ -158,12 +160,9 @@ class TerminalIT {
       tmux.move();
       tmux.assertSays("echo at $(hostname)", "at b");
       tmux.type("cat").type("copied").keys("C-z").awaitPrompt();
-      tmux.assertSays("jobs | cut -c1-12 | tail -n 1", "[2]+  Stopped");
+      tmux.assertSays("jobs | cut -c1-13 | tail -n 1", "[2]+  Stopped");
       tmux.type("kill -9 %1 %2; wait; exit");
-      Await.until(
-          SOON,
-          () -> "the session is over",
-          () -> !java.nio.file.Files.exists(tmux.file("socket")));
+      Await.until(SOON, tmux::screen, tmux::isOver);
     }
   }
 

@@ -74,6 +74,11 @@ final class Tmux implements AutoCloseable {
         .reduce("", (all, line) -> all + line + "\n");
   }
 
+  /** Whether the program has ended and the session with it. */
+  boolean isOver() {
+    return bed.exec("a", "tmux", "-S", socket, "has-session").exit() != 0;
+  }
+
   /** Returns once a line is shown that is this. */
   Tmux await(String line) {
     Await.until(
