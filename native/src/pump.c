@@ -190,7 +190,7 @@ static void obey_release(struct pump *pump, int fd)
 static void obey_look(struct pump *pump, int fd)
 {
     if (has_terminal(pump) && pump->started && pump->terminal.home && !pump->terminal.over)
-        terminal_home_look(&pump->terminal);
+        terminal_continued(&pump->terminal);
     line_say(fd, "ok");
 }
 

@@ -74,6 +74,9 @@ void terminal_start(struct terminal *terminal);
 /* Home: see above. Returns when the modes are set. */
 void terminal_release(struct terminal *terminal);
 
+/* Home: a deputy was continued. Knows at once whether it is in the foreground. */
+void terminal_continued(struct terminal *terminal);
+
 /* Home: tells the destination of the window's size. */
 void terminal_resized(struct terminal *terminal);
 

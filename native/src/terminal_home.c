@@ -217,6 +217,12 @@ void terminal_home_look(struct terminal *terminal)
     tell_foreground(terminal, stopped);
 }
 
+void terminal_continued(struct terminal *terminal)
+{
+    terminal->sightings = SIGHTINGS;
+    terminal_home_look(terminal);
+}
+
 void terminal_release(struct terminal *terminal)
 {
     bool failed = terminal->foreground && terminal->modes_known &&

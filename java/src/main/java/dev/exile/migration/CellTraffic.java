@@ -1,5 +1,10 @@
 package dev.exile.migration;
 
+import dev.exile.linux.Errno;
+import dev.exile.linux.Linux;
+import dev.exile.process.Cell;
+import dev.exile.process.Proc;
+import dev.exile.process.ProcessInfo;
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Signal;
 import dev.exile.rpc.peer.SignalBatch;
@@ -86,10 +91,52 @@ final class CellTraffic {
     if (carrier == null) {
       throw new IOException("the process does not run here yet; send again");
     }
-    return SignalReceipt.newBuilder()
-        .putAllDelivered(
-            carrier.deliver(batch.getSignalsList().stream().map(CellTraffic::received).toList()))
-        .build();
+    List<SentSignal> signals = batch.getSignalsList().stream().map(CellTraffic::received).toList();
+    Map<Integer, Integer> delivered = carrier.deliver(signals);
+    for (SentSignal signal : signals) {
+      if (signal.isForJob() && delivered.containsKey(signal.pid())) {
+        alsoTell(signal);
+      }
+    }
+    return SignalReceipt.newBuilder().putAllDelivered(delivered).build();
+  }
+
+  /**
+   * A terminal and a shell signal a job by its process group. Those of the group who were born here
+   * have no deputy that could be meant, so they are told along with the first who has one.
+   */
+  private void alsoTell(SentSignal signal) {
+    Map<Integer, Integer> members = new Cell(facts.cellInit, facts.cellStartTicks).members();
+    int group = group(members, signal.pid());
+    if (group == 0
+        || facts.members.stream().filter(pid -> group(members, pid) == group).findFirst().get()
+            != signal.pid()) {
+      return;
+    }
+    members.forEach(
+        (inner, here) -> {
+          if (!facts.members.contains(inner) && group(members, inner) == group) {
+            signal(here, signal.number());
+          }
+        });
+  }
+
+  /** The process group of one in the cell as this host numbers it; 0 where it has ended. */
+  private static int group(Map<Integer, Integer> members, int inner) {
+    return Proc.info(members.getOrDefault(inner, 0)).map(ProcessInfo::group).orElse(0);
+  }
+
+  private static void signal(int pid, int number) {
+    try {
+      int pidfd = Linux.pidfdOpen(pid);
+      try {
+        Linux.pidfdSendSignal(pidfd, number);
+      } finally {
+        Linux.closeQuietly(pidfd);
+      }
+    } catch (Errno e) {
+      LOG.debug("process {} has ended meanwhile: {}", pid, e.getMessage());
+    }
   }
 
   private static SentSignal received(Signal signal) {

@@ -4,6 +4,7 @@ import com.google.protobuf.ByteString;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.HexFormat;
+import java.util.Set;
 
 /**
  * A signal that was sent to a process at home, with all that home's kernel knows of it.
@@ -26,6 +27,10 @@ public record SentSignal(int pid, long sequence, int tid, ByteString siginfo, bo
 
   static final int SIGSTOP = 19;
   private static final int SIGWINCH = 28;
+
+  /** SIGHUP, SIGINT, SIGQUIT, SIGTSTP. */
+  private static final Set<Integer> JOB_SIGNALS = Set.of(1, 2, 3, 20);
+
   private static final int SI_KERNEL = 0x80;
 
   /** Checks the siginfo's size. */
@@ -52,10 +57,22 @@ public record SentSignal(int pid, long sequence, int tid, ByteString siginfo, bo
     return siginfo.asReadOnlyByteBuffer().order(ByteOrder.nativeOrder()).getInt(0); // si_signo
   }
 
+  /**
+   * Whether it is one that a whole job gets: from its terminal's keys or end, or to go on. (A shell
+   * that continues a job, and somebody who continues one process, look the same.)
+   */
+  public boolean isForJob() {
+    return number() == SIGCONT || (JOB_SIGNALS.contains(number()) && fromKernel());
+  }
+
   /** Whether it is a terminal's word that its window's size has changed. */
   public boolean isWindowChange() {
+    return number() == SIGWINCH && fromKernel();
+  }
+
+  private boolean fromKernel() {
     ByteBuffer info = siginfo.asReadOnlyByteBuffer().order(ByteOrder.nativeOrder());
-    return number() == SIGWINCH && info.getInt(2 * Integer.BYTES) == SI_KERNEL; // si_code
+    return info.getInt(2 * Integer.BYTES) == SI_KERNEL; // si_code
   }
 
   /** As the shim reads it. */
