@@ -12,7 +12,9 @@
  *   member PID                   one that moves with it (home), the root first             ok
  *   join NAME PID FD             joins the master that the cell's init holds (there)       took NAME FAR 0
  *   release                      a deputy is to stop or end: the terminal is the shell's   released
- *   look                         a deputy was continued: the job may be in the background  ok
+ *   look                         a deputy was continued: the job may be in the background
+ *                                now (home)                    looked foreground|background|none
+ *   place foreground|background  so it is here as well, before the process is continued    ok
  *   resized                      the terminal's window may have another size               ok
  *   start                        FAR and END have been taken, with pidfd_getfd(2), from our descriptors of
  *                                these numbers; ours are closed. Bytes move from now on.   started
@@ -191,6 +193,15 @@ static void obey_look(struct pump *pump, int fd)
 {
     if (has_terminal(pump) && pump->started && pump->terminal.home && !pump->terminal.over)
         terminal_continued(&pump->terminal);
+    line_say(fd, "looked %s", !has_terminal(pump)                   ? "none"
+                              : pump->terminal.background_told ? "background"
+                                                               : "foreground");
+}
+
+static void obey_place(struct pump *pump, int fd, char **words)
+{
+    if (has_terminal(pump) && pump->started && !pump->terminal.home && !pump->terminal.over)
+        terminal_there_place(&pump->terminal, strcmp(words[1], "background") != 0);
     line_say(fd, "ok");
 }
 
@@ -257,6 +268,8 @@ static void obey(void *context, int fd, char *line)
         obey_release(pump, fd);
     else if (count == 1 && strcmp(words[0], "look") == 0)
         obey_look(pump, fd);
+    else if (count == 2 && strcmp(words[0], "place") == 0)
+        obey_place(pump, fd, words);
     else if (count == 1 && strcmp(words[0], "resized") == 0)
         obey_resized(pump, fd);
     else if (count == 1 && strcmp(words[0], "start") == 0)

@@ -77,6 +77,12 @@ void terminal_release(struct terminal *terminal);
 /* Home: a deputy was continued. Knows at once whether it is in the foreground. */
 void terminal_continued(struct terminal *terminal);
 
+/*
+ * There: the job is in home's foreground, or not. Returns when those in the cell find it so, too, or after
+ * some milliseconds: where another session than the init's has the terminal, its leader decides.
+ */
+void terminal_there_place(const struct terminal *terminal, bool foreground);
+
 /* Home: tells the destination of the window's size. */
 void terminal_resized(struct terminal *terminal);
 

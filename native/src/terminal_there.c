@@ -1,5 +1,6 @@
 /* The destination's side of a terminal: the master of the process's pseudo terminal. */
 #include "cell.h"
+#include "sys.h"
 #include "terminal.h"
 
 #include <errno.h>
@@ -7,6 +8,8 @@
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { PLACE_MS = 50 };
 
 void terminal_modes(struct terminal *terminal)
 {
@@ -35,6 +38,20 @@ void terminal_there_frame(struct terminal *terminal, const struct frame *frame)
             return;
     } else if (frame->type == FRAME_FOREGROUND && frame->size == 1) {
         kill(terminal->init, frame->data[0] ? SIGNAL_FOREGROUND : SIGNAL_BACKGROUND);
+    }
+}
+
+void terminal_there_place(const struct terminal *terminal, bool foreground)
+{
+    pid_t background = getpgid(terminal->init);
+
+    kill(terminal->init, foreground ? SIGNAL_FOREGROUND : SIGNAL_BACKGROUND);
+    for (int i = 0; i < PLACE_MS; i++) {
+        pid_t group;
+
+        if (ioctl(terminal->real, TIOCGPGRP, &group) < 0 || (group != background) == foreground)
+            return;
+        sys_sleep_ms(1);
     }
 }
 

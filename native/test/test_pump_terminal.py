@@ -225,6 +225,17 @@ class TerminalTest(Case):
         os.kill(self.job, signal.SIGCONT)
         self.assertTrue(until(self.is_raw))
 
+    def test_whether_the_job_is_in_the_background_is_told_when_it_is_continued(self):
+        self.move()
+        self.assertEqual("looked foreground", self.home.ask("look"))
+        self.shell_does("bg")
+        self.assertEqual("looked background", self.home.ask("look"))
+        self.assertEqual("ok", self.there.ask("place background"))
+        self.assertTrue(until(lambda: "bg" in self.init_said()))
+        self.shell_does("fg")
+        self.assertEqual("looked foreground", self.home.ask("look"))
+        self.assertTrue(self.is_raw())
+
     def test_a_signal_key_reaches_those_who_stay_too(self):
         self.move()
         self.keys(b"\x1a")

@@ -92,6 +92,7 @@ final class CellTraffic {
       throw new IOException("the process does not run here yet; send again");
     }
     List<SentSignal> signals = batch.getSignalsList().stream().map(CellTraffic::received).toList();
+    streams.place(batch.getPlace());
     Map<Integer, Integer> delivered = carrier.deliver(signals);
     for (SentSignal signal : signals) {
       if (signal.isForJob() && delivered.containsKey(signal.pid())) {

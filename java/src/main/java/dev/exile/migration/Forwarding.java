@@ -96,7 +96,7 @@ final class Forwarding {
     List<SentSignal> taken = new ArrayList<>();
     for (SentSignal signal : batch) {
       if (signal.number() == SentSignal.SIGCONT) {
-        streams.continued();
+        request.setPlace(streams.continued());
       }
       if (signal.isWindowChange() && streams.resized()) {
         taken.add(signal);

@@ -228,6 +228,7 @@ public final class HomeMigration {
 
   private void commit() throws IOException {
     sockets.checkCarriers();
+    streams.check();
     if (!frozen.pids().equals(facts.members)) {
       throw new IOException("a process of the tree was killed while it travelled");
     }

@@ -206,12 +206,13 @@ final class Restoration {
     throw new IOException("the restored tree does not stand still in " + cgroup.directory());
   }
 
-  /** Fails where one of the restored processes, which stand frozen, has been killed. */
+  /** Fails where one of the restored processes, which stand frozen, or its pump has been killed. */
   void checkWhole() throws IOException {
     Cgroup cgroup = new Cgroup(Path.of(facts.cgroup));
     if (!cell.alive() || facts.rootEnded || cgroup.pids().size() < facts.members.size()) {
       throw new IOException("a restored process was killed before it ran");
     }
+    streams.check();
   }
 
   /** The copy runs. */

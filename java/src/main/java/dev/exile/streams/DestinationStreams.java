@@ -1,5 +1,6 @@
 package dev.exile.streams;
 
+import dev.exile.rpc.peer.Place;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.StreamPlan;
 import dev.exile.rpc.peer.TerminalPlan;
@@ -115,6 +116,20 @@ public final class DestinationStreams {
   public void start() throws IOException {
     if (pump != null) {
       pump.start();
+    }
+  }
+
+  /** The job is about to be continued there, see {@link HomeStreams#continued}. */
+  public void place(Place place) throws IOException {
+    if (pump != null && place != Place.UNKNOWN) {
+      pump.place(place == Place.BACKGROUND ? "background" : "foreground");
+    }
+  }
+
+  /** Fails where they would not go on after COMMIT. */
+  public void check() throws IOException {
+    if (pump != null) {
+      pump.check();
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.exile.streams;
 
+import dev.exile.rpc.peer.Place;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.StreamPlan;
 import dev.exile.rpc.peer.TerminalPlan;
@@ -97,6 +98,13 @@ public final class HomeStreams {
     }
   }
 
+  /** Fails where they would not go on after COMMIT. */
+  public void check() throws IOException {
+    if (pump != null) {
+      pump.check();
+    }
+  }
+
   /** COMMIT has been acknowledged: bytes may move. */
   public void start() throws IOException {
     if (pump != null) {
@@ -143,13 +151,16 @@ public final class HomeStreams {
   }
 
   /**
-   * A deputy was continued: the processes there are to know at once whether they are in the
-   * background, where the terminal is not to be read.
+   * A deputy was continued, by a shell maybe: the processes there are to know whether they are in
+   * the background, where the terminal is not to be read, before they are continued.
    */
-  public void continued() throws IOException {
-    if (pump != null) {
-      pump.look();
-    }
+  public Place continued() throws IOException {
+    String found = pump == null ? "none" : pump.look();
+    return switch (found) {
+      case "foreground" -> Place.FOREGROUND;
+      case "background" -> Place.BACKGROUND;
+      default -> Place.UNKNOWN;
+    };
   }
 
   /**

@@ -135,9 +135,14 @@ final class Pump {
     ask("release");
   }
 
-  /** Home: a deputy was continued, in the foreground or in the background. */
-  void look() throws IOException {
-    ask("look");
+  /** Home: a deputy was continued: in the foreground, in the background, or without a terminal. */
+  String look() throws IOException {
+    return ask("look").substring("looked ".length());
+  }
+
+  /** Destination: there the job is from now on. */
+  void place(String place) throws IOException {
+    ask("place " + place);
   }
 
   /** Home: the terminal's window may have another size. */
@@ -158,6 +163,11 @@ final class Pump {
   /** What was for others to take is taken; bytes move from now on. May be called again. */
   void start() throws IOException {
     ask("start");
+  }
+
+  /** Fails where it has died. */
+  void check() throws IOException {
+    ask("pid");
   }
 
   /** By name. */

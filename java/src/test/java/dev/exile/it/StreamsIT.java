@@ -41,6 +41,26 @@ class StreamsIT {
   }
 
   @Test
+  void agentsMayDieWhileBytesPass(Testbed bed) {
+    Pipeline pipeline =
+        Pipeline.start(
+            bed,
+            """
+            seq 1 50000000 | workload pace.py 1.5 | prog cat | md5sum
+            echo ${PIPESTATUS[@]}
+            """);
+    pipeline.move();
+
+    for (String host : List.of("a", "b")) {
+      bed.agentStop(host, "KILL");
+      bed.agentStart(host);
+    }
+
+    assertTrue(pipeline.runsOn("b"), "it was over before the agents had died");
+    assertEquals(plain("seq 1 50000000 | md5sum") + "0 0 0 0\n", pipeline.output());
+  }
+
+  @Test
   void whatWaitsInPipesIsReadAfterTheMove(Testbed bed) {
     Pipeline pipeline =
         Pipeline.start(

@@ -19,6 +19,16 @@ class TerminalIT {
     return Tmux.bash(bed).type(JOB).await("begins").move();
   }
 
+  /** The job tells its terminal's name, and that it is in the foreground there. */
+  private static String terminal(Tmux tmux) {
+    int before = tmux.shown("tty /dev/pts/").size();
+    tmux.type("tty");
+    Await.until(SOON, tmux::screen, () -> tmux.shown("tty /dev/pts/").size() > before);
+    String said = tmux.shown("tty /dev/pts/").get(before);
+    assertTrue(said.endsWith(" True"), said);
+    return said;
+  }
+
   private static void awaitState(Tmux tmux, String host, String states) {
     Await.until(
         SOON,
@@ -28,9 +38,11 @@ class TerminalIT {
 
   @Test
   void linesAreEchoedEditedAndRead(Testbed bed) {
-    try (Tmux tmux = job(bed)) {
+    try (Tmux tmux = Tmux.bash(bed).type(JOB).await("begins")) {
+      String terminal = terminal(tmux);
+      tmux.move();
       tmux.keys("helo", "BSpace", "lo").awaitLast("hello").keys("Enter").await("read hello");
-      tmux.type("tty").await("tty /dev/pts/0 True");
+      assertEquals(terminal, terminal(tmux));
       tmux.type("exit 7");
       tmux.awaitPrompt().assertSays("echo status $?", "status 7");
     }
@@ -76,7 +88,7 @@ class TerminalIT {
           "bash -c 'echo $$ >$work/pid; for i in {1..1000}; do echo tick $i; sleep 0.5; done'");
       tmux.await("tick 1").move().keys("C-z").awaitPrompt().type("bg");
       awaitState(tmux, "b", "S");
-      tmux.type("echo shell; tty").await("shell").await("/dev/pts/0");
+      tmux.type("echo shell").await("shell");
       int ticks = tmux.screen().split("tick ", -1).length;
       Await.until(SOON, tmux::screen, () -> tmux.screen().split("tick ", -1).length > ticks);
       tmux.type("fg").keys("C-c").type("echo status $?").await("status 130");
@@ -142,7 +154,9 @@ class TerminalIT {
     try (Tmux tmux = new Tmux(bed, Workload.python("terminal_job.py").toArray(String[]::new))) {
       tmux.await("begins");
       bed.exec("a", "tmux", "-S", tmux.file("socket").toString(), "set", "remain-on-exit", "on");
-      tmux.move().type("tty").await("tty /dev/pts/0 True").resize(70, 20).await("size 70 20");
+      String terminal = terminal(tmux);
+      assertEquals(terminal, terminal(tmux.move()));
+      tmux.resize(70, 20).await("size 70 20");
       if (end.equals("C-c")) {
         tmux.keys(end).await("KeyboardInterrupt");
       } else {
@@ -161,7 +175,7 @@ class TerminalIT {
       tmux.assertSays("echo at $(hostname)", "at b");
       tmux.type("cat").type("copied").keys("C-z").awaitPrompt();
       tmux.assertSays("jobs | cut -c1-13 | tail -n 1", "[2]+  Stopped");
-      tmux.type("kill -9 %1 %2; wait; exit");
+      tmux.type("exit").type("exit"); // the first warns of jobs that are stopped
       Await.until(SOON, tmux::screen, tmux::isOver);
     }
   }

@@ -74,6 +74,11 @@ final class Tmux implements AutoCloseable {
         .reduce("", (all, line) -> all + line + "\n");
   }
 
+  /** The lines that begin with this. */
+  List<String> shown(String start) {
+    return screen().lines().filter(line -> line.startsWith(start)).toList();
+  }
+
   /** Whether the program has ended and the session with it. */
   boolean isOver() {
     return bed.exec("a", "tmux", "-S", socket, "has-session").exit() != 0;
