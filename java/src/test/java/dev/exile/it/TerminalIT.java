@@ -168,19 +168,6 @@ class TerminalIT {
   }
 
   @Test
-  void aShellMovesWithItsJobs(Testbed bed) {
-    try (Tmux tmux = Tmux.bash(bed)) {
-      tmux.assertSays("echo $$ >$work/pid; echo at $(hostname)", "at a").type("sleep 1000 &");
-      tmux.move();
-      tmux.assertSays("echo at $(hostname)", "at b");
-      tmux.type("cat").type("copied").keys("C-z").awaitPrompt();
-      tmux.assertSays("jobs | cut -c1-13 | tail -n 1", "[2]+  Stopped");
-      tmux.type("exit").type("exit"); // the first warns of jobs that are stopped
-      Await.until(SOON, tmux::screen, tmux::isOver);
-    }
-  }
-
-  @Test
   void hangingUpEndsTheJob(Testbed bed) {
     Tmux tmux = job(bed);
     tmux.close();
