@@ -115,6 +115,12 @@ class TakenSocketsTest {
             both = pair(socket.AF_INET, '127.0.0.1')
             both[1].shutdown(socket.SHUT_WR)
             both[2].shutdown(socket.SHUT_WR)
+            def await_state(one, state):
+                while one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != state:
+                    time.sleep(0.001)
+            await_state(client, 5)
+            await_state(both[1], 7)
+            await_state(both[2], 7)
             unused = socket.socket()
             bound = socket.socket()
             bound.bind(('127.0.0.1', 0))
