@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,6 +241,24 @@ static void sleep_until_child(uint64_t deadline)
         return;
 }
 
+/*
+ * What is sent to a thread between this last look and its being unhashed is lost, as the kernel loses it for any
+ * thread that ends. So nobody may come in between: it ends before any other task of its processor runs (which
+ * not every host allows; then it is only a little later), and it does not wait for us to reap it.
+ */
+static int let_end(struct body *body, pid_t tid)
+{
+    const struct sched_param at_once = {.sched_priority = 1};
+
+    if (sched_setscheduler(tid, SCHED_FIFO, &at_once) < 0 && errno == ESRCH)
+        return 0;
+    for (size_t i = 0; i < body->threads.count; i++) {
+        if (body->threads.list[i] == tid && tell_thread(body, i) < 0)
+            line_say(1, "error cannot list the last signals of thread %d", tid);
+    }
+    return trace_detach(tid, 0);
+}
+
 /* A stop on the way. 1: arrived. */
 static int on_stop(struct body *body, pid_t tid, int status)
 {
@@ -248,11 +267,9 @@ static int on_stop(struct body *body, pid_t tid, int status)
 
     if (event == PTRACE_EVENT_EXEC)
         return 1;
-    if (event == PTRACE_EVENT_EXIT) {
-        for (size_t i = 0; i < body->threads.count; i++) {
-            if (body->threads.list[i] == tid && tid != body->executor && tell_thread(body, i) < 0)
-                line_say(1, "error cannot list the last signals of thread %d", tid);
-        }
+    if (event == PTRACE_EVENT_EXIT && tid != body->executor) {
+        error = let_end(body, tid);
+        return error == -ESRCH ? 0 : error;
     }
     /*
      * A signal here can only be SIGSTOP. A stop of all threads is called off by exec, so it is kept for

@@ -1,4 +1,6 @@
-"""Sends signals of every kind to a siglog, and says what its log must show: signal_storm.py LOG COUNT SECONDS SEED.
+"""Sends signals of every kind to a siglog, and says what its log must show: signal_storm.py LOG COUNT SECONDS SEED [GATE].
+
+With GATE the second half is sent once a file of that name is there.
 
 Standard signals of one number coalesce while one is pending, so each is sent again only when the log shows the last one.
 What is sent is printed as JSON: per "THREAD NUMBER" a list of "CODE PID UID VALUE", in order.
@@ -90,18 +92,23 @@ class Storm:
             self.queue(self.random.randint(34, 50), value)
         elif kind < 0.65:
             self.plain(self.random.randint(51, 55))
-        elif kind < 0.8 and self.aux != self.pid:
+        elif kind < 0.69 and self.aux != self.pid:
             self.queue(64, value, self.aux)
-        elif kind < 0.9 and self.aux != self.pid:
+        elif kind < 0.72 and self.aux != self.pid:
             self.tell_thread(64, self.aux)
-        elif kind < 0.95:
+        elif kind < 0.86:
             self.queue(61, value, self.pid)
         else:
             self.tell_thread(self.random.randint(56, 60), self.pid)
 
-    def run(self, count, seconds):
+    def run(self, count, seconds, gate=None):
         begin = time.monotonic()
         for value in range(count):
+            if gate and value == count // 2:
+                waited = time.monotonic()
+                while not os.path.exists(gate):
+                    time.sleep(0.01)
+                begin += time.monotonic() - waited
             due = begin + seconds * value / count if count > 100 else begin + self.random.uniform(0, seconds)
             time.sleep(max(0, due - time.monotonic()))
             self.one(value)
@@ -109,7 +116,7 @@ class Storm:
 
 def main():
     storm = Storm(sys.argv[1], int(sys.argv[4]))
-    storm.run(int(sys.argv[2]), float(sys.argv[3]))
+    storm.run(int(sys.argv[2]), float(sys.argv[3]), *sys.argv[5:])
     json.dump({key: sent for key, sent in storm.sent.items() if sent}, sys.stdout)
 
 

@@ -329,7 +329,8 @@ public final class Migrations implements AutoCloseable {
   private static void watch(DestinationMigration migration) {
     try {
       migration.watch();
-    } catch (PeerLink.Lost e) {
+    } catch (PeerLink.Lost | PeerLink.Refused e) {
+      // Home is away, or not so far yet: it is told again, ten times a second.
       LOG.debug("{}: {}", migration.facts().id, e.getMessage());
     } catch (IOException | RuntimeException e) {
       LOG.error("{}: cannot be looked after", migration.facts().id, e);

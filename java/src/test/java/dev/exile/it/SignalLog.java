@@ -54,6 +54,13 @@ final class SignalLog {
         bed.spawn(process.home(), Workload.python("signal_storm.py", file, count, seconds, seed)));
   }
 
+  /** One that sends its second half only once the gate, a file, is there. */
+  Storm storm(int count, double seconds, long seed, Path gate) {
+    return new Storm(
+        bed.spawn(
+            process.home(), Workload.python("signal_storm.py", file, count, seconds, seed, gate)));
+  }
+
   /** What one sender sends. */
   final class Storm {
     private final Process sender;
@@ -69,7 +76,7 @@ final class SignalLog {
       int count = sent.values().stream().mapToInt(List::size).sum();
       Await.until(
           LIMIT,
-          () -> count + " signals arrive, but: " + count(received()),
+          () -> "%d signals arrive, but: %s".formatted(count, differences(sent, received())),
           () -> count(received()) >= count);
       Map<String, List<String>> received = received();
       assertEquals(sent.keySet(), received.keySet());
@@ -80,6 +87,19 @@ final class SignalLog {
                   () -> difference(key, signals, received.get(key))));
       return sent;
     }
+  }
+
+  private static String differences(
+      Map<String, List<String>> sent, Map<String, List<String>> received) {
+    StringBuilder text = new StringBuilder(count(received) + " have");
+    sent.forEach(
+        (key, signals) -> {
+          List<String> got = received.getOrDefault(key, List.of());
+          if (!signals.equals(got)) {
+            text.append('\n').append(difference(key, signals, got));
+          }
+        });
+    return text.toString();
   }
 
   private static String difference(String key, List<String> sent, List<String> received) {

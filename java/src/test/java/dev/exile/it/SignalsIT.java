@@ -4,6 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -17,12 +20,15 @@ class SignalsIT {
   private static final int MOVES = Integer.getInteger("exile.it.moves", 25);
 
   @Test
-  void signalsOfEveryKindArriveJustAsTheyWereSent(Testbed bed) throws InterruptedException {
+  void signalsOfEveryKindArriveJustAsTheyWereSent(Testbed bed)
+      throws InterruptedException, IOException {
     SignalLog log = SignalLog.start(bed, "a", "storm");
-    SignalLog.Storm storm = log.storm(COUNT, 8, 1);
+    Path moves = bed.work().resolve("moved");
+    SignalLog.Storm storm = log.storm(COUNT, 8, 1, moves);
     TimeUnit.MILLISECONDS.sleep(300);
 
     JsonNode moved = Exile.move(bed, log.process(), "b");
+    Files.createFile(moves);
 
     Map<String, List<String>> sent = storm.assertArrived();
     int count = sent.values().stream().mapToInt(List::size).sum();

@@ -24,7 +24,7 @@ class StreamsIT {
             bed,
             """
             pace=%s
-            seq 1 50000000 | workload pace.py 0.7 | prog %s | md5sum
+            seq 1 50000000 | workload pace.py 20 $work/moved | prog %s | md5sum
             echo ${PIPESTATUS[@]}
             """
                 .formatted(Workload.path("pace.py"), program));
@@ -32,6 +32,7 @@ class StreamsIT {
     pipeline.move();
 
     assertTrue(pipeline.runsOn("b"), "it was over before it had moved");
+    pipeline.open("moved");
     assertEquals(plain("seq 1 50000000 | md5sum") + "0 0 0 0\n", pipeline.output());
   }
 
@@ -46,7 +47,7 @@ class StreamsIT {
         Pipeline.start(
             bed,
             """
-            seq 1 50000000 | workload pace.py 1.5 | prog cat | md5sum
+            seq 1 50000000 | workload pace.py 20 $work/moved | prog cat | md5sum
             echo ${PIPESTATUS[@]}
             """);
     pipeline.move();
@@ -57,6 +58,7 @@ class StreamsIT {
     }
 
     assertTrue(pipeline.runsOn("b"), "it was over before the agents had died");
+    pipeline.open("moved");
     assertEquals(plain("seq 1 50000000 | md5sum") + "0 0 0 0\n", pipeline.output());
   }
 
