@@ -46,9 +46,12 @@ final class Workload {
   /** Starts a client and returns once its load flows. */
   static Workload start(Testbed bed, String host, String script, Object... arguments) {
     List<String> command = python(script, arguments);
-    Workload workload =
-        new Workload(
-            String.join(" ", command.subList(2, command.size())), bed.spawn(host, command));
+    return of(String.join(" ", command.subList(2, command.size())), bed.spawn(host, command));
+  }
+
+  /** A client that has just been started; returns once its load flows. */
+  static Workload of(String name, Process process) {
+    Workload workload = new Workload(name, process);
     assertEquals("ready", workload.next(), () -> workload.describe());
     return workload;
   }
