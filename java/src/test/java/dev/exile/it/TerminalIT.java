@@ -167,6 +167,25 @@ class TerminalIT {
     }
   }
 
+  /** At its end the kernel hangs up what is stopped. What runs lives on, as it would at home. */
+  @Test
+  void aShellMovesWithItsJobs(Testbed bed) {
+    try (Tmux tmux = Tmux.bash(bed)) {
+      tmux.assertSays("echo $$ >$work/pid; echo at $(hostname)", "at a");
+      tmux.assertSays("sleep 1000 & echo $! >$work/job; echo begun", "begun").move();
+      tmux.assertSays("echo at $(hostname)", "at b");
+      tmux.type("cat").type("copied").keys("C-z").awaitPrompt();
+      tmux.assertSays("jobs | cut -c1-13 | tail -n 1", "[2]+  Stopped");
+      tmux.assertSays("exit", "There are stopped jobs.").type("exit");
+      Await.until(SOON, tmux::screen, tmux::isOver);
+      awaitState(tmux, "b", "-");
+
+      assertEquals('S', tmux.state("b", "job"));
+      bed.processes("a", tmux.pid("job"))
+          .forEach(deputy -> ProcessHandle.of(deputy.pid()).ifPresent(ProcessHandle::destroy));
+    }
+  }
+
   @Test
   void hangingUpEndsTheJob(Testbed bed) {
     Tmux tmux = job(bed);

@@ -127,16 +127,25 @@ final class Tmux implements AutoCloseable {
   }
 
   int pid() {
-    return Integer.parseInt(Proc.read(file("pid")).strip());
+    return pid("pid");
   }
 
-  /** How the process stands in a host: as in ps, or - where it is not there. */
+  /** The PID that was written to a file of this name. */
+  int pid(String name) {
+    return Integer.parseInt(Proc.read(file(name)).strip());
+  }
+
   char state(String host) {
-    return bed.processes(host).stream()
-        .filter(process -> process.innerPid() == pid())
-        .map(Proc::state)
-        .findFirst()
-        .orElse('-');
+    return state(host, "pid");
+  }
+
+  /**
+   * How the process of that file stands in a host: as in ps, or - where it is not there.
+   *
+   * @param name of the file that tells its PID
+   */
+  char state(String host, String name) {
+    return bed.processes(host, pid(name)).stream().map(Proc::state).findFirst().orElse('-');
   }
 
   @Override
