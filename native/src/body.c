@@ -187,7 +187,7 @@ static int build(const struct body *body, const struct body_plan *plan, struct b
     char socket[256];
     char skip[4096];
     const char *argv[] = {plan->title, NULL};
-    const char *envp[] = {id, socket, skip, NULL};
+    const char *envp[] = {id, socket, skip, DEPUTY_ENV_STANDS "=" DEPUTY_STANDS_NOT, NULL};
     uint64_t base;
     int error = proc_code_area(body->pid, sizeof(become->bytes), &base);
 

@@ -55,6 +55,7 @@ struct kept {
 struct deputy {
     const char *id;
     const char *path;
+    char *stands; /* in our environment, where the job watch reads it */
     int signals; /* a signalfd, only to be polled */
     struct queue queue;
     struct kept kept[WINDOW]; /* number n is at n % WINDOW */
@@ -168,13 +169,24 @@ static void obey_exit(int status)
         _exit(WEXITSTATUS(status));
 }
 
-/* What is pending is taken first: a SIGCONT among it is older than this stop. */
+static void mark(struct deputy *deputy, const char *stands)
+{
+    if (deputy->stands && strlen(deputy->stands) == strlen(stands))
+        memcpy(deputy->stands, stands, strlen(stands));
+}
+
+/*
+ * What is pending is taken first: a SIGCONT among it is older than this stop. Marked, as one who comes to watch
+ * us later sees that we stand, but not why.
+ */
 static void obey_stop(struct deputy *deputy, int number)
 {
     if (number != SIGSTOP && number != SIGTSTP && number != SIGTTIN && number != SIGTTOU)
         return;
     take_signals(deputy);
+    mark(deputy, DEPUTY_STANDS_OWN);
     queue_stop(number);
+    mark(deputy, DEPUTY_STANDS_NOT);
 }
 
 static void obey(struct deputy *deputy, char *line)
@@ -266,6 +278,7 @@ static int start(struct deputy *deputy)
 
     deputy->id = getenv(DEPUTY_ENV_ID);
     deputy->path = getenv(DEPUTY_ENV_SOCKET);
+    deputy->stands = getenv(DEPUTY_ENV_STANDS);
     /* First, so that the ends of pipes are never kept longer than it takes to come here. */
     error = close_all();
     if (error < 0)

@@ -2,9 +2,9 @@
  * Job `watch`: notices what no deputy can tell itself: that somebody stopped it by SIGSTOP, or that it ended.
  *
  *   exile-shim watch --id ID PID...      and on stdin: add PID
- *   on stdout: watching PID | gone PID | asked PID | stopped PID SIGNAL | continued PID | ended PID STATUS
- *   asked: somebody sends it SIGSTOP; said before that stops it. What stops it else is its own doing. Only of
- *   one that stands already when we begin to watch it that is not known. continued: it has been sent SIGCONT,
+ *   on stdout: watching PID | gone PID | asked PID | stopped PID SIGNAL [own] | continued PID | ended PID STATUS
+ *   asked: somebody sends it SIGSTOP; said before that stops it. What stops it else is its own doing, as it was
+ *   told; one that stands already when we begin to watch it has marked that. continued: it has been sent SIGCONT,
  *   and runs; said before it runs.
  *
  * A deputy that is attached by PTRACE_SEIZE reports its group stops; PTRACE_LISTEN leaves it in that stop, so
@@ -36,8 +36,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A PID may have been given to another since: the deputy's environment says whose it is. */
-static bool is_deputy_of(pid_t pid, const char *id)
+static bool has(pid_t pid, const char *name, const char *value)
 {
     char path[64];
     char text[8192];
@@ -45,7 +44,7 @@ static bool is_deputy_of(pid_t pid, const char *id)
     ssize_t n;
 
     snprintf(path, sizeof(path), "/proc/%d/environ", pid);
-    snprintf(wanted, sizeof(wanted), "%s=%s", DEPUTY_ENV_ID, id);
+    snprintf(wanted, sizeof(wanted), "%s=%s", name, value);
     n = sys_read_at(AT_FDCWD, path, text, sizeof(text));
     for (ssize_t at = 0; at < n; at += (ssize_t)strlen(text + at) + 1) {
         if (strcmp(text + at, wanted) == 0)
@@ -62,7 +61,8 @@ static void watch(pid_t pid, const char *id)
         line_say(1, "gone %d", pid);
         return;
     }
-    if (is_deputy_of(pid, id)) {
+    /* A PID may have been given to another since: the deputy's environment says whose it is. */
+    if (has(pid, DEPUTY_ENV_ID, id)) {
         line_say(1, "watching %d", pid);
         return;
     }
@@ -87,7 +87,8 @@ static void on_stop(pid_t pid, int status)
     int error;
 
     if (group_stop) {
-        line_say(1, "stopped %d %d", pid, number);
+        line_say(1, "stopped %d %d%s", pid, number,
+                 has(pid, DEPUTY_ENV_STANDS, DEPUTY_STANDS_OWN) ? " own" : "");
         error = ptrace(PTRACE_LISTEN, pid, NULL, NULL) < 0 ? -errno : 0;
     } else {
         /* A SIGCONT, be it that one runs already: nothing else makes this event, as we interrupt nobody. */

@@ -114,11 +114,11 @@ class LifeTest(DeputyCase):
         self.hears(watch, f"continued {victim.pid}")
         self.assertTrue(until(lambda: agent.numbers() == [signal.SIGCONT]))
         agent.tell(victim.pid, "stop 19")
-        self.hears(watch, f"stopped {victim.pid} 19")
+        self.hears(watch, f"stopped {victim.pid} 19 own")
         subprocess.run(["kill", "-CONT", str(victim.pid)], check=True)
         self.hears(watch, f"continued {victim.pid}")
         agent.tell(victim.pid, "stop 20")
-        self.hears(watch, f"stopped {victim.pid} 20")
+        self.hears(watch, f"stopped {victim.pid} 20 own")
         self.assertEqual((victim.pid, 0x147f), os.waitpid(victim.pid, os.WUNTRACED))
         # Killed, it leaves the deputy as it stands; the next one finds it so.
         watch.kill()
@@ -126,12 +126,29 @@ class LifeTest(DeputyCase):
         time.sleep(0.1)
         self.assertEqual("T", state(victim.pid))
         again = self.watch(victim.pid)
-        self.hears(again, f"stopped {victim.pid} 20")
+        self.hears(again, f"stopped {victim.pid} 20 own")
         subprocess.run(["kill", "-CONT", str(victim.pid)], check=True)
         agent.tell(victim.pid, "exit 15")
         self.hears(again, f"continued {victim.pid}")
         self.hears(again, f"ended {victim.pid} 15")
         self.assertEqual(-15, victim.process.wait(5))
+
+    def test_who_begins_to_watch_knows_who_has_stopped_it(self):
+        agent = self.agent()
+        victim = self.victim(process_group=0)
+        self.deputy(victim)
+        for own in (True, False, True):
+            if own:
+                agent.tell(victim.pid, "stop 19")
+            else:
+                kill(victim.pid, signal.SIGSTOP)
+            self.assertTrue(until(lambda: state(victim.pid) == "T"))
+            watch = self.watch(victim.pid)
+            self.hears(watch, f"stopped {victim.pid} 19" + (" own" if own else ""))
+            subprocess.run(["kill", "-CONT", str(victim.pid)], check=True)
+            self.hears(watch, f"continued {victim.pid}")
+            self.assertTrue(until(lambda: state(victim.pid) == "S"))
+            self.end_watch(watch)
 
     def test_a_killed_watcher_loses_no_stop(self):
         self.agent()

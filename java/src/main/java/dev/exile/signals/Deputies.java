@@ -170,9 +170,9 @@ public final class Deputies implements AutoCloseable {
     }
   }
 
-  synchronized void stopped(int pid) {
+  synchronized void stopped(int pid, boolean own) {
     Deputy deputy = deputies.get(pid);
-    if (deputy != null && deputy.stopped()) {
+    if (deputy != null && deputy.stopped(own)) {
       stopThere(pid);
     }
   }

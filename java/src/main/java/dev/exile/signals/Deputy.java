@@ -45,8 +45,11 @@ final class Deputy {
   /** Whether it was told to stop, and its watcher has not told since that it goes on. */
   private boolean told;
 
-  /** Whether its watcher, which has just begun, cannot know why it stands. */
+  /** Whether its watcher has just begun, so that nobody has seen who has stopped it. */
   private boolean unseen;
+
+  /** Whether this agent has heard from the destination how the real process stands. */
+  private boolean heard;
 
   /** The newest of its own numbers that is safe at the destination; 0: none. */
   private long safe;
@@ -121,6 +124,7 @@ final class Deputy {
    * one.
    */
   void follow(int signal) {
+    heard = true;
     boolean changed = signal != stopSignal;
     stopSignal = signal;
     if (System.nanoTime() - askedNanos > ANSWER_NANOS) {
@@ -157,12 +161,22 @@ final class Deputy {
     return end == null;
   }
 
-  /** Its watcher tells that it stands; true where the real process is to stop, too. */
-  boolean stopped() {
-    boolean forward = unseen && stopSignal == 0 && end == null;
+  /**
+   * Its watcher tells that it stands; true where the real process is to stop, too.
+   *
+   * @param own whether it bears the mark of a stop that it was told, by this agent or a former one
+   */
+  boolean stopped(boolean own) {
+    if (unseen) {
+      asked = !own;
+    }
+    boolean forward = unseen && asked && stopSignal == 0 && end == null;
     stopped = true;
+    told |= own;
     unseen = false;
-    if (end != null || (stopSignal == 0 && !asked && !forward)) {
+    // What a former agent has told stays in force until the destination says otherwise.
+    boolean known = heard || !own;
+    if (end != null || (stopSignal == 0 && !asked && known)) {
       send(SentSignal.SIGCONT); // it was told to, and is late: the real process does not stand now
     }
     return forward;

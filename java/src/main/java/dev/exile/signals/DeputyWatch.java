@@ -99,7 +99,8 @@ final class DeputyWatch implements AutoCloseable {
     switch (words[0]) {
       case "watching" -> deputies.watched(Integer.parseInt(words[1]));
       case "asked" -> deputies.asked(Integer.parseInt(words[1]));
-      case "stopped" -> deputies.stopped(Integer.parseInt(words[1]));
+      case "stopped" ->
+          deputies.stopped(Integer.parseInt(words[1]), words.length > 3 && words[3].equals("own"));
       case "continued" -> deputies.continued(Integer.parseInt(words[1]));
       case "ended", "gone" -> deputies.ended(Integer.parseInt(words[1]));
       case "error" -> LOG.warn("watching deputies: {}", String.join(" ", words));

@@ -112,6 +112,39 @@ class ParentIT {
     assertEquals(137, child.status());
   }
 
+  @Test
+  void whatIsContinuedWhileHomesAgentIsAwayGoesOn(Testbed bed) throws Exception {
+    Child child = new Child(bed);
+    child.move();
+    child.signal("b", "STOP");
+    Await.until(SOON, () -> "its deputy stops", () -> child.state("a") == 't');
+    bed.agentStop("a", "KILL");
+
+    child.signal("b", "CONT");
+    Await.until(SOON, () -> "it goes on on b", () -> child.state("b") == 'S');
+    bed.agentStart("a");
+
+    Await.until(SOON, () -> "its deputy goes on", () -> child.state("a") == 'S');
+    child.signal("a", "USR1");
+    assertEquals(7, child.status());
+  }
+
+  @Test
+  void whatIsStoppedWhileHomesAgentIsAwayStops(Testbed bed) throws Exception {
+    Child child = new Child(bed);
+    child.move();
+    bed.agentStop("a", "KILL");
+
+    child.signal("a", "STOP");
+    Await.until(SOON, () -> "its deputy stops", () -> child.state("a") == 'T');
+    bed.agentStart("a");
+
+    Await.until(SOON, () -> "it stops on b", () -> child.state("b") == 'T');
+    child.signal("a", "CONT");
+    child.signal("a", "USR1");
+    assertEquals(7, child.status());
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {
