@@ -7,7 +7,7 @@
  *
  * Lines on stdin, one answer each on stdout:
  *   deliver SEQ PID TID SIGINFO   PID and TID as the cell counts; TID 0: to the process; SEQ rises per
- *                                 PID, and is of no meaning for SIGKILL and SIGSTOP
+ *                                 PID, by itself for SIGSTOP, and is of no meaning for SIGKILL
  *                                 delivered SEQ [unrecorded] | gone SEQ | later SEQ TEXT (not delivered; ask
  *                                 again)
  *   hold                          stops all processes of the frozen cgroup DIR by ptrace and thaws it:
@@ -42,6 +42,7 @@
 enum {
     FREEZE_TIMEOUT_MS = 10000,
     LOOKS = 10,
+    STOPS = 1 << 30, /* no PID reaches it */
 };
 
 /* FNV-1a: two migrations of one process must not take each other's numbers for theirs. */
@@ -87,10 +88,20 @@ static int parse(int argc, char **argv, struct post *post)
     return option < 0 ? usage_error("post: --record %s: %s", record, strerror(-option)) : 0;
 }
 
-/* Whose siginfo nobody ever sees, and which may come twice: these have no number. */
+/* Whose siginfo nobody ever sees. */
 static bool is_plain(const siginfo_t *info)
 {
     return info->si_signo == SIGKILL || info->si_signo == SIGSTOP;
+}
+
+/*
+ * Whose record tells of it. No deputy takes a SIGSTOP, so these are numbered apart; one that came again after
+ * a SIGCONT would stop the process for good. (Should we be killed between the two that are one step for other
+ * signals, to send it and to record it, it does.) A SIGKILL may come again.
+ */
+static pid_t record_of(pid_t pid, const siginfo_t *info)
+{
+    return info->si_signo == SIGSTOP ? pid | STOPS : pid;
 }
 
 /* Alive in the cell, by its own /proc, which knows no more than this. */
@@ -128,7 +139,7 @@ static int deliver(struct post *post, uint64_t sequence, pid_t pid, pid_t tid, c
     struct member *member;
     int error;
 
-    if (!is_plain(info) && records_have(&post->records, pid, sequence))
+    if (info->si_signo != SIGKILL && records_have(&post->records, record_of(pid, info), sequence))
         return 0;
     member = find(post, pid);
     if (!member)
@@ -175,7 +186,8 @@ static void do_deliver(struct post *post, char *text)
         return;
     }
     error = deliver(post, (uint64_t)sequence, (pid_t)pid, (pid_t)tid, &info);
-    if (error == 0 && !is_plain(&info) && records_set(&post->records, (pid_t)pid, (uint64_t)sequence) < 0)
+    if (error == 0 && info.si_signo != SIGKILL &&
+        records_set(&post->records, record_of((pid_t)pid, &info), (uint64_t)sequence) < 0)
         line_say(1, "delivered %ld unrecorded", sequence);
     else if (error == 0)
         line_say(1, "delivered %ld", sequence);

@@ -2,7 +2,8 @@
  * What has been delivered, in a file that outlives whoever delivers: per process the number of its last
  * signal. So a successor, of ours or of the agent, never delivers one twice.
  *
- * The file: 16 bytes a process, its PID and that number, as this machine has them in memory.
+ * The file: 16 bytes a process, its PID and that number, as this machine has them in memory. (For SIGSTOP
+ * post gives a process a second PID.)
  */
 #ifndef EXILE_RECORD_H
 #define EXILE_RECORD_H

@@ -131,6 +131,22 @@ class PostTest(PostCase):
         self.assertTrue(until(lambda: len(self.logged()) == 4))
         self.assertEqual([1, 2, 3, 4], [w[5] for w in self.logged()])
 
+    def test_a_stop_on_record_does_not_undo_what_continued_it(self):
+        self.victim_cell()
+        record = ["--record", os.path.join(self.folder, "record")]
+        post = self.post(*record)
+        self.assertEqual("delivered 7", post.deliver(self.inner, 0, info(19, 0), 7))
+        self.assertTrue(until(lambda: state(self.pid) == "T"))
+        self.assertEqual("delivered 1", post.deliver(self.inner, 0, info(18, 0, 5), 1))
+        self.assertTrue(until(lambda: state(self.pid) != "T"))
+        again = self.post(*record)
+        self.assertEqual("delivered 7", again.deliver(self.inner, 0, info(19, 0), 7))
+        self.assert_runs()
+        self.assertEqual("delivered 2", again.deliver(self.inner, 0, info(40, 0, 5), 2))
+        self.assertTrue(until(lambda: 40 in [w[1] for w in self.logged()]))
+        self.assertEqual("delivered 8", again.deliver(self.inner, 0, info(19, 0), 8))
+        self.assertTrue(until(lambda: state(self.pid) == "T"))
+
     def test_a_thread_gets_its_own(self):
         self.victim_cell(3)
         post = self.post()

@@ -1,5 +1,6 @@
 package dev.exile.signals;
 
+import dev.exile.process.Proc;
 import dev.exile.shim.Shim;
 import io.netty.channel.Channel;
 import java.io.IOException;
@@ -30,6 +31,7 @@ public final class Deputies implements AutoCloseable {
   private static final long RETRY_MILLIS = 500;
   private static final long LATER_MILLIS = 20;
   private static final long POLL_MILLIS = 5;
+  private static final int STOPS_PER_TICK_BITS = 20;
 
   private final Shim shim;
   private final DeputyServer server;
@@ -43,6 +45,11 @@ public final class Deputies implements AutoCloseable {
   private final Thread courier;
   private DeputyWatch watch;
   private boolean closed;
+
+  /** The last number of a SIGSTOP: above all that former agents gave, by when this one began. */
+  private long stops =
+      Proc.info((int) ProcessHandle.current().pid()).orElseThrow().startTicks()
+          << STOPS_PER_TICK_BITS;
 
   /** The way to the destination. */
   @FunctionalInterface
@@ -178,7 +185,7 @@ public final class Deputies implements AutoCloseable {
   }
 
   private void stopThere(int pid) {
-    queue(pid).add(SentSignal.plain(pid, SentSignal.SIGSTOP));
+    queue(pid).add(SentSignal.stop(pid, ++stops));
     notifyAll();
   }
 
@@ -203,7 +210,7 @@ public final class Deputies implements AutoCloseable {
 
   private void killed(int pid) {
     queue(pid).clear(); // nothing comes before SIGKILL
-    queue(pid).add(SentSignal.plain(pid, SentSignal.SIGKILL));
+    queue(pid).add(SentSignal.kill(pid));
     notifyAll();
   }
 
@@ -249,7 +256,7 @@ public final class Deputies implements AutoCloseable {
       if (left.merge(signal.pid(), -1, Integer::sum) >= 0 && queue(signal.pid()).remove(signal)) {
         done.add(signal);
         Deputy deputy = deputies.get(signal.pid());
-        if (deputy != null && signal.sequence() > 0) {
+        if (deputy != null && signal.isTaken()) {
           deputy.acknowledge(signal.sequence());
         }
       }

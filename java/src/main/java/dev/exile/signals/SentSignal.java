@@ -10,8 +10,8 @@ import java.util.Set;
  * A signal that was sent to a process at home, with all that home's kernel knows of it.
  *
  * @param pid the process
- * @param sequence rises by one per process, from 1: names the signal, however often it is sent on;
- *     0 for SIGKILL and SIGSTOP, which may come twice
+ * @param sequence names the signal, however often it is sent on: rises by one per process, from 1.
+ *     Those of SIGSTOP rise by themselves; 0 for SIGKILL, which may come twice
  * @param tid the thread it was sent to, 0 for the process
  * @param siginfo the kernel's siginfo, {@link #SIGINFO_BYTES} bytes, see sigaction(2)
  * @param held whether it was sent before the process ran at the destination
@@ -45,11 +45,24 @@ public record SentSignal(int pid, long sequence, int tid, ByteString siginfo, bo
     return new SentSignal(pid, sequence, tid, ByteString.fromHex(siginfo), held);
   }
 
-  /** SIGKILL or SIGSTOP: of those nobody ever sees more than the number. */
-  static SentSignal plain(int pid, int number) {
+  static SentSignal kill(int pid) {
+    return plain(pid, 0, SIGKILL);
+  }
+
+  static SentSignal stop(int pid, long sequence) {
+    return plain(pid, sequence, SIGSTOP);
+  }
+
+  /** Of these nobody ever sees more than the number. */
+  private static SentSignal plain(int pid, long sequence, int number) {
     ByteBuffer siginfo = ByteBuffer.allocate(SIGINFO_BYTES).order(ByteOrder.nativeOrder());
     siginfo.putInt(0, number);
-    return new SentSignal(pid, 0, 0, ByteString.copyFrom(siginfo), false);
+    return new SentSignal(pid, sequence, 0, ByteString.copyFrom(siginfo), false);
+  }
+
+  /** Whether its deputy has taken it, and waits for word that it is safe: not SIGKILL, SIGSTOP. */
+  boolean isTaken() {
+    return number() != SIGKILL && number() != SIGSTOP;
   }
 
   /** The signal's number. */
