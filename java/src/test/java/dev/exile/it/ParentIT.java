@@ -55,19 +55,14 @@ class ParentIT {
 
     /** Sends a signal in a host, to every process there that is this one. */
     void signal(String host, String name) {
-      List<Proc> found =
-          bed.processes(host).stream().filter(process -> process.innerPid() == pid()).toList();
+      List<Proc> found = bed.processes(host, pid());
       assertEquals(1, found.size(), found::toString);
       Commands.run(Map.of(), List.of("kill", "-" + name, Integer.toString(found.get(0).pid())))
           .orFail();
     }
 
     char state(String host) {
-      return bed.processes(host).stream()
-          .filter(process -> process.innerPid() == pid())
-          .map(Proc::state)
-          .findFirst()
-          .orElse('-');
+      return bed.processes(host, pid()).stream().map(Proc::state).findFirst().orElse('-');
     }
 
     int status() throws Exception {

@@ -36,6 +36,11 @@ record Proc(
     return !frozen && "TtZX".indexOf(state) < 0;
   }
 
+  /** Whether it is one of Exile's own, but for deputies. */
+  boolean isShimsJob() {
+    return program.endsWith("exile-shim") && !command.startsWith("exile: ");
+  }
+
   /** Every process in a cgroup and those below it. */
   static List<Proc> in(Path cgroup) {
     List<Proc> found = new ArrayList<>();

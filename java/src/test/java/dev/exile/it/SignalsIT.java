@@ -107,6 +107,6 @@ class SignalsIT {
   }
 
   private static List<Proc> at(String host, int pid, Testbed bed) {
-    return bed.processes(host).stream().filter(process -> process.innerPid() == pid).toList();
+    return bed.processes(host, pid);
   }
 }

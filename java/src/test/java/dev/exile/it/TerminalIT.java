@@ -181,8 +181,7 @@ class TerminalIT {
       awaitState(tmux, "b", "-");
 
       assertEquals('S', tmux.state("b", "job"));
-      bed.processes("a").stream()
-          .filter(process -> process.innerPid() == tmux.pid("job"))
+      bed.processes("a", tmux.pid("job"))
           .forEach(deputy -> ProcessHandle.of(deputy.pid()).ifPresent(ProcessHandle::destroy));
     }
   }

@@ -187,6 +187,16 @@ final class Testbed implements AutoCloseable {
     return Proc.in(cgroup(host));
   }
 
+  /**
+   * Those of a host that have this PID, as they count themselves. A job of the shim that happens to
+   * have it does not count; a deputy does.
+   */
+  List<Proc> processes(String host, int pid) {
+    return processes(host).stream()
+        .filter(process -> process.innerPid() == pid && !process.isShimsJob())
+        .toList();
+  }
+
   /** What migrations left in any host, one line each; what the test itself started is no trace. */
   List<String> leftovers() {
     List<String> left = new ArrayList<>();

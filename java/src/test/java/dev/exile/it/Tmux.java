@@ -145,11 +145,7 @@ final class Tmux implements AutoCloseable {
    * @param name of the file that tells its PID
    */
   char state(String host, String name) {
-    return bed.processes(host).stream()
-        .filter(process -> process.innerPid() == pid(name))
-        .map(Proc::state)
-        .findFirst()
-        .orElse('-');
+    return bed.processes(host, pid(name)).stream().map(Proc::state).findFirst().orElse('-');
   }
 
   @Override
