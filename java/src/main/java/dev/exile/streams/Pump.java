@@ -16,20 +16,28 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The shim's job {@code pump}, which outlives this agent: found again by its socket. Every question
  * is answered at once; a {@link ShimException} tells what it could not do. Thread-safe.
+ *
+ * <p>It is a pair of processes, of which one may be killed: the other goes on in its place, and the
+ * log tells.
  */
 final class Pump {
+  private static final Logger LOG = LoggerFactory.getLogger(Pump.class);
   private static final long PATIENCE_MILLIS = 5_000;
 
   private final Path path;
-  private final int pid;
   private final SocketChannel channel;
   private final Selector selector;
   private final StringBuilder heard = new StringBuilder();
+  private volatile int pid;
+  private volatile boolean over;
 
   private Pump(Path path) throws IOException {
     this.path = path;
@@ -37,7 +45,42 @@ final class Pump {
     channel.configureBlocking(false);
     selector = Selector.open();
     channel.register(selector, SelectionKey.OP_READ);
-    pid = Integer.parseInt(ask("pid").substring("pid ".length()));
+    watch();
+  }
+
+  /** Learns which processes it is, and again once one of them has been killed. */
+  // The log tells what an end means; nobody waits for it.
+  @SuppressWarnings("FutureReturnValueIgnored")
+  private void watch() throws IOException {
+    String[] words = ask("pid").split(" ", -1);
+    pid = Integer.parseInt(words[1]);
+    CompletableFuture.anyOf(end(words[1]), end(words[2])).thenRunAsync(this::ended);
+  }
+
+  private static CompletableFuture<?> end(String pid) {
+    return ProcessHandle.of(Long.parseLong(pid))
+        .map(ProcessHandle::onExit)
+        .orElse(CompletableFuture.completedFuture(null));
+  }
+
+  private void ended() {
+    int former = pid;
+    try {
+      if (!over) {
+        watch();
+        if (pid != former) {
+          LOG.warn("{}: one of the pump's processes was killed; process {} pumps on", path, pid);
+        }
+      }
+    } catch (IOException e) {
+      if (!over) {
+        LOG.error(
+            "{}: the pump was killed, both of its processes: the streams of the process that it"
+                + " served have ended, and what was on its way in them is lost ({})",
+            path,
+            e.getMessage());
+      }
+    }
   }
 
   /**
@@ -186,16 +229,18 @@ final class Pump {
     return found;
   }
 
-  /** Ends it: every stream is dropped as it is. */
+  /** Ends it: every stream is dropped as it is. One that was killed has done so by itself. */
   void quit() throws IOException {
-    ask("quit");
-    close();
-  }
-
-  /** Lets go of it; it lives on. */
-  void close() throws IOException {
-    selector.close();
-    channel.close();
+    over = true;
+    try {
+      ask("quit");
+    } catch (IOException e) {
+      LOG.warn("the pump at {} has ended before: {}", path, e.getMessage());
+      Files.deleteIfExists(path);
+    } finally {
+      selector.close();
+      channel.close();
+    }
   }
 
   private synchronized String ask(String question) throws IOException {
