@@ -51,7 +51,7 @@ static int work(void *context)
     return kept->server->alone ? keep(kept, own_stack) : code;
 }
 
-/* Only a kill is no fault of the worker's own: what made it crash is in the memory that the next would share. */
+/* What made it crash would make the next one crash, too: it is in the memory that they share. */
 static bool was_killed(pid_t worker, int *code)
 {
     int status;

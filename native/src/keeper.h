@@ -1,7 +1,7 @@
 /*
  * A job whose process may be killed: a pair of processes that share memory and descriptors. One works; the
- * other, its keeper, only waits, and starts the next worker, which goes on where the killed one has stopped. A
- * worker whose keeper is killed becomes one, and starts another worker.
+ * other, its keeper, only waits, and starts the next worker, which goes on where the killed one has stopped.
+ * A worker whose keeper is killed becomes one, and starts another worker.
  */
 #ifndef EXILE_KEEPER_H
 #define EXILE_KEEPER_H

@@ -1,7 +1,7 @@
 /*
  * Job `pump`: keeps the standard streams of a moved process joined to what they are at home. One process per
- * migration and host, and its keeper (see keeper.h), so that a kill of either loses nothing. It outlives the agent,
- * which it needs only to be told what to do.
+ * migration and host, and its keeper (see keeper.h), so that a kill of either ends nothing. It outlives the
+ * agent, which it needs only to be told what to do.
  *
  *   exile-shim pump --socket PATH      prints "pump PID", the process that stays and listens at PATH
  *

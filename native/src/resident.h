@@ -15,7 +15,8 @@ typedef int resident_serve(struct server *server);
 
 /*
  * Runs job NAME: takes `--socket PATH`, leaves a process in a session of its own that holds nothing of its
- * starter's, prints "NAME PID" once that listens at PATH, and returns the starter's exit code. Kept, it has a keeper, see keeper.h.
+ * starter's, prints "NAME PID" once that listens at PATH, and returns the starter's exit code. Kept, it has a
+ * keeper, see keeper.h.
  */
 must_use int resident_start(const char *name, int argc, char **argv, resident_serve *serve, bool kept);
 

@@ -31,8 +31,8 @@ must_use int server_open(struct server *server, const char *path);
 void server_poll(const struct server *server, struct pollfd polls[SERVER_POLLS]);
 
 /*
- * Obeys what was heard, now or by a server that was killed. Never blocks, but for an answer that a client does not
- * read.
+ * Obeys what was heard, now or by a server that was killed. Never blocks, but for an answer that a client
+ * does not read.
  */
 void server_step(struct server *server, const struct pollfd polls[SERVER_POLLS], server_obey *obey,
                  void *context);

@@ -52,9 +52,14 @@ final class Pump {
   // The log tells what an end means; nobody waits for it.
   @SuppressWarnings("FutureReturnValueIgnored")
   private void watch() throws IOException {
+    String[] words = pids();
+    CompletableFuture.anyOf(end(words[1]), end(words[2])).thenRunAsync(() -> ended(words[1]));
+  }
+
+  private String[] pids() throws IOException {
     String[] words = ask("pid").split(" ", -1);
     pid = Integer.parseInt(words[1]);
-    CompletableFuture.anyOf(end(words[1]), end(words[2])).thenRunAsync(this::ended);
+    return words;
   }
 
   private static CompletableFuture<?> end(String pid) {
@@ -63,20 +68,19 @@ final class Pump {
         .orElse(CompletableFuture.completedFuture(null));
   }
 
-  private void ended() {
-    int former = pid;
+  private void ended(String former) {
     try {
       if (!over) {
         watch();
-        if (pid != former) {
+        if (!former.equals(Integer.toString(pid))) {
           LOG.warn("{}: one of the pump's processes was killed; process {} pumps on", path, pid);
         }
       }
     } catch (IOException e) {
       if (!over) {
         LOG.error(
-            "{}: the pump was killed, both of its processes: the streams of the process that it"
-                + " served have ended, and what was on its way in them is lost ({})",
+            "{}: the pump was killed, both of its processes: streams that have moved end, and what"
+                + " was on its way in them is lost ({})",
             path,
             e.getMessage());
       }
@@ -195,6 +199,7 @@ final class Pump {
 
   /** A duplicate of one of its descriptors. */
   int duplicate(int fd) throws IOException {
+    check(); // only after that do we know whose descriptor it is
     int pidfd = Linux.pidfdOpen(pid);
     try {
       return Linux.pidfdGetFd(pidfd, fd);
@@ -210,7 +215,7 @@ final class Pump {
 
   /** Fails where it has died. */
   void check() throws IOException {
-    ask("pid");
+    pids();
   }
 
   /** By name. */

@@ -1,6 +1,7 @@
 package dev.exile.it;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
@@ -9,6 +10,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -84,10 +86,54 @@ class ShimDeathIT {
     Await.until(LIMIT, () -> "it is killed", () -> log.process().copies("b").isEmpty());
   }
 
+  @Test
+  void aKilledRehearsalIsToldAndTheNextOneCounts(Testbed bed) throws Exception {
+    Pipeline pipeline =
+        Pipeline.start(
+            bed,
+            """
+            prog bash -c 'for i in {1..150}; do sleep 1000 & done; gate stop; kill $(jobs -p)'
+            """); // so many that it is seen at work
+    int children = 150;
+    Await.until(LIMIT, () -> "it has its children", () -> pipeline.children() == children);
+    Exile.Running check = Exile.start(bed, "a", "check", "" + pipeline.pid(), "--to", "b");
+    assertTrue(killOnSight(bed, "a", "exile-shim rehearse", 0, LIMIT));
+
+    Commands.Result told = check.await().result();
+    assertEquals(1, told.exit(), told::toString);
+    assertTrue((told.out() + told.err()).contains("rehearse was killed"), told::toString);
+    assertTrue(pipeline.runsOn("a"));
+    Exile.run(bed, "a", "check", "" + pipeline.pid(), "--to", "b").result().orFail();
+    pipeline.open("stop").output();
+  }
+
+  /** Its PID 1 is the life of a PID namespace: the end is told at home as any other. */
+  @Test
+  void theParentSeesTheEndOfAProcessWhoseCellIsKilled(Testbed bed) throws Exception {
+    Pipeline pipeline =
+        Pipeline.start(
+            bed,
+            """
+            seq 1 10 | (prog bash -c 'read line; gate never') | cat
+            echo ${PIPESTATUS[1]}
+            """);
+    pipeline.move();
+
+    assertTrue(killOnSight(bed, "b", "exile-shim cell", 0));
+
+    assertEquals("137\n", pipeline.output());
+    assertFalse(pipeline.runsOn("a") || pipeline.runsOn("b"));
+  }
+
   /** Waits for a process that does this job, kills it a little later and waits for its end. */
   private static boolean killOnSight(Testbed bed, String host, String job, int afterMillis)
       throws Exception {
-    long end = System.nanoTime() + Duration.ofSeconds(3).toNanos();
+    return killOnSight(bed, host, job, afterMillis, Duration.ofSeconds(3));
+  }
+
+  private static boolean killOnSight(
+      Testbed bed, String host, String job, int afterMillis, Duration patience) throws Exception {
+    long end = System.nanoTime() + patience.toNanos();
     while (System.nanoTime() < end) {
       Optional<ProcessHandle> seen =
           bed.processes(host).stream()
