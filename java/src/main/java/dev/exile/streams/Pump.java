@@ -250,8 +250,15 @@ final class Pump {
 
   private synchronized String ask(String question) throws IOException {
     ByteBuffer bytes = ByteBuffer.wrap((question + "\n").getBytes(StandardCharsets.UTF_8));
-    channel.write(bytes); // a line always fits
-    String answer = hear();
+    String answer;
+    try {
+      channel.write(bytes); // a line always fits
+      answer = hear();
+    } catch (ShimException e) {
+      throw e;
+    } catch (IOException e) {
+      throw new ShimException("the pump at " + path + " has ended: " + e.getMessage());
+    }
     if (answer.startsWith("error ")) {
       throw new ShimException("the pump: " + answer.substring("error ".length()));
     }
