@@ -376,5 +376,5 @@ int job_park(int argc, char **argv)
         if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
             line_say(2, "exile-shim: park: the limit of open files stays as it is: %s", strerror(errno));
     }
-    return resident_start("park", argc, argv, serve);
+    return resident_start("park", argc, argv, serve, false);
 }

@@ -1,6 +1,7 @@
 /*
  * Job `pump`: keeps the standard streams of a moved process joined to what they are at home. One process per
- * migration and host. It outlives the agent, which it needs only to be told what to do.
+ * migration and host, and its keeper (see keeper.h), so that a kill of either ends nothing. It outlives the
+ * agent, which it needs only to be told what to do.
  *
  *   exile-shim pump --socket PATH      prints "pump PID", the process that stays and listens at PATH
  *
@@ -21,7 +22,7 @@
  *   status                       NAME up|down BYTES PENDING open|over, a line each, and    end
  *   quit                         drops all, as it is.                                      bye
  *
- *   pid                          our process, as we count                                  pid PID
+ *   pid                          our process now, and its keeper                           pid PID PID
  *
  * SIZE is that of the pipe, 0 where it is none. Until `start` nothing is read or written: `quit` leaves no trace. See stream.h for up and down.
  */
@@ -51,6 +52,7 @@ struct pump {
     char terminal_name[STREAM_NAME];
     bool started;
     bool quit;
+    pid_t keeper;
 };
 
 static struct stream *find(struct pump *pump, const char *name)
@@ -242,6 +244,11 @@ static void obey_status(struct pump *pump, int fd)
     line_say(fd, "end");
 }
 
+static void obey_pid(const struct pump *pump, int fd)
+{
+    line_say(fd, "pid %d %d", getpid(), pump->keeper);
+}
+
 static void obey(void *context, int fd, char *line)
 {
     struct pump *pump = context;
@@ -277,7 +284,7 @@ static void obey(void *context, int fd, char *line)
     else if (count == 1 && strcmp(words[0], "status") == 0)
         obey_status(pump, fd);
     else if (count == 1 && strcmp(words[0], "pid") == 0)
-        line_say(fd, "pid %d", getpid());
+        obey_pid(pump, fd);
     else if (count == 1 && strcmp(words[0], "quit") == 0) {
         release(pump);
         line_say(fd, "bye");
@@ -291,8 +298,12 @@ static int live(struct server *server)
     static struct pump the_pump;
     struct pump *pump = &the_pump;
     static struct pollfd polls[SERVER_POLLS + TERMINAL_POLLS + MAX_STREAMS * STREAM_POLLS];
+    static const struct pollfd nothing_new[SERVER_POLLS];
 
-    while (!pump->quit) {
+    pump->keeper = server->keeper;
+    server_step(server, nothing_new, obey, pump);
+
+    while (!pump->quit && !server->alone) {
         struct pollfd *of_terminal = polls + SERVER_POLLS;
         struct pollfd *of_streams = of_terminal + TERMINAL_POLLS;
         size_t count = pump->started ? pump->count : 0;
@@ -318,5 +329,5 @@ static int live(struct server *server)
 
 int job_pump(int argc, char **argv)
 {
-    return resident_start("pump", argc, argv, live);
+    return resident_start("pump", argc, argv, live, true);
 }

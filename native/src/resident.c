@@ -1,4 +1,5 @@
 #include "resident.h"
+#include "keeper.h"
 #include "lines.h"
 #include "sys.h"
 
@@ -25,13 +26,24 @@ static const char *parse(int argc, char **argv)
     return optind == argc ? path : NULL;
 }
 
+static const char *socket_path;
+static resident_serve *serve_job;
+
+static int serve_to_the_end(struct server *server)
+{
+    int code = serve_job(server);
+
+    if (!server->alone)
+        unlink(socket_path);
+    return code;
+}
+
 /* In the process that stays; its word on how it began goes to `report`. */
-static int stay(const char *name, const char *path, int report, resident_serve *serve)
+static int stay(const char *name, const char *path, int report, resident_serve *serve, bool kept)
 {
     static struct server server;
-    char title[16];
+    static char title[16];
     int error = server_open(&server, path);
-    int code;
 
     if (error < 0) {
         line_say(report, "error cannot listen at %s: %s", path, strerror(-error));
@@ -45,9 +57,9 @@ static int stay(const char *name, const char *path, int report, resident_serve *
         if (sys_null(fd) < 0)
             return EXIT_FAILED;
     }
-    code = serve(&server);
-    unlink(path);
-    return code;
+    socket_path = path;
+    serve_job = serve;
+    return kept ? keeper_run(title, &server, serve_to_the_end) : serve_to_the_end(&server);
 }
 
 /* Passes on what the process that stays says: whoever has started us looks no longer once we have ended. */
@@ -66,7 +78,7 @@ static int await_begin(int report)
     return strncmp(line, "error", strlen("error")) == 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-int resident_start(const char *name, int argc, char **argv, resident_serve *serve)
+int resident_start(const char *name, int argc, char **argv, resident_serve *serve, bool kept)
 {
     static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE};
     const char *path = parse(argc, argv);
@@ -96,5 +108,5 @@ int resident_start(const char *name, int argc, char **argv, resident_serve *serv
         return await_begin(report[0]);
     }
     close(report[0]);
-    return setsid() < 0 ? EXIT_FAILED : stay(name, path, report[1], serve);
+    return setsid() < 0 ? EXIT_FAILED : stay(name, path, report[1], serve, kept);
 }

@@ -5,13 +5,19 @@
 #include "server.h"
 #include "shim.h"
 
-/* Serves until it is told to quit; returns the exit code. */
+#include <stdbool.h>
+
+/*
+ * Serves until it is told to quit, or until server->alone; returns the exit code. Where it is kept, it may be
+ * killed at any point, and is called again then, in another process.
+ */
 typedef int resident_serve(struct server *server);
 
 /*
  * Runs job NAME: takes `--socket PATH`, leaves a process in a session of its own that holds nothing of its
- * starter's, prints "NAME PID" once that listens at PATH, and returns the starter's exit code.
+ * starter's, prints "NAME PID" once that listens at PATH, and returns the starter's exit code. Kept, it has a
+ * keeper, see keeper.h.
  */
-must_use int resident_start(const char *name, int argc, char **argv, resident_serve *serve);
+must_use int resident_start(const char *name, int argc, char **argv, resident_serve *serve, bool kept);
 
 #endif

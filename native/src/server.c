@@ -20,6 +20,7 @@ int server_open(struct server *server, const char *path)
 
     for (size_t i = 0; i < SERVER_CLIENTS; i++)
         server->clients[i].fd = -1;
+    server->keeper_end = -1;
     if (talk_check_path(path) < 0)
         return -ENAMETOOLONG;
     strcpy(address.sun_path, path);
@@ -98,6 +99,7 @@ void server_poll(const struct server *server, struct pollfd polls[SERVER_POLLS])
         room |= fd < 0;
     }
     polls[SERVER_CLIENTS] = (struct pollfd){.fd = room ? server->listener : -1, .events = POLLIN};
+    polls[SERVER_CLIENTS + 1] = (struct pollfd){.fd = server->keeper_end, .events = POLLIN};
 }
 
 void server_step(struct server *server, const struct pollfd polls[SERVER_POLLS], server_obey *obey,
@@ -105,13 +107,18 @@ void server_step(struct server *server, const struct pollfd polls[SERVER_POLLS],
 {
     char line[LINE_SIZE];
 
+    if (polls[SERVER_CLIENTS + 1].revents) {
+        server->alone = true;
+        return;
+    }
     for (size_t i = 0; i < SERVER_CLIENTS; i++) {
         struct lines *client = &server->clients[i];
-        int error;
+        int error = 0;
 
-        if (client->fd < 0 || polls[i].revents == 0 || polls[i].revents == POLLOUT)
+        if (client->fd < 0)
             continue;
-        error = lines_fill(client);
+        if (polls[i].revents != 0 && polls[i].revents != POLLOUT)
+            error = lines_fill(client);
         while (lines_next(client, line))
             obey(context, client->fd, line);
         if (error < 0 && error != -EAGAIN) {

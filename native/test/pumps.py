@@ -1,4 +1,5 @@
 """exile-shim pump, driven as the agent does."""
+import contextlib
 import ctypes
 import os
 import socket
@@ -30,10 +31,17 @@ class Pump:
         assert said.returncode == 0, said
         word, pid = said.stdout.split()
         assert word == "pump"
-        self.pid = int(pid)
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(self.path)
         self.file = self.socket.makefile("rw")
+        self.pid = self.now()
+
+    def now(self):
+        """The PID of whoever answers, who has a keeper."""
+        word, pid, keeper = self.ask("pid").split()
+        assert word == "pid"
+        self.keeper = int(keeper)
+        return int(pid)
 
     def ask(self, line):
         self.file.write(line + "\n")
@@ -77,10 +85,12 @@ class Pump:
         return found
 
     def close(self):
-        self.file.close()
-        self.socket.close()
-        kill(self.pid)
-        assert until(lambda: not alive(self.pid))
+        for step in (lambda: self.ask("quit"), self.file.close, self.socket.close):
+            with contextlib.suppress(OSError, ValueError):  # it has ended, or the test has let go of it
+                step()
+        for pid in (self.keeper, self.pid):
+            kill(pid)
+            assert until(lambda: not alive(pid))
 
 
 class Relay:

@@ -163,7 +163,7 @@ class PipeTest(PumpCase):
         _, process, _ = self.writing()
         os.write(producer, b"mine\n")
         self.assertEqual((0, 5, False), self.home.status()["in"])
-        self.assertEqual(f"pid {self.home.pid}", self.home.ask("pid"))
+        self.assertEqual(f"pid {self.home.pid} {self.home.keeper}", self.home.ask("pid"))
         self.assertEqual("bye", self.home.ask("quit"))
         self.assertTrue(until(lambda: not alive(self.home.pid)))
         self.assertFalse(os.path.exists(self.home.path))
@@ -272,15 +272,77 @@ class PipeTest(PumpCase):
             os.close(end)
 
 
+class DeathTest(PumpCase):
+    def test_no_byte_is_lost_by_kills_of_a_worker_or_of_a_keeper(self):
+        producer, process_in, join_in = self.reading()
+        consumer, process_out, join_out = self.writing()
+        self.start()
+        relays = [join_in(), join_out()]
+        process = subprocess.Popen(["cat"], stdin=process_in, stdout=process_out)
+        os.close(process_in)
+        os.close(process_out)
+        data = random.Random(2).randbytes(1 << 20)
+        sent, got = hashlib.sha256(), hashlib.sha256()
+        enough = threading.Event()
+
+        def produce():
+            while not enough.is_set():
+                sent.update(data)
+                with open(producer, "wb", closefd=False) as f:
+                    f.write(data)
+            os.close(producer)
+
+        def consume():
+            with open(consumer, "rb") as f:
+                for piece in iter(lambda: f.read(100_000), b""):
+                    got.update(piece)
+
+        threads = [threading.Thread(target=work) for work in (produce, consume)]
+        for thread in threads:
+            thread.start()
+        for round in range(20):
+            for pump in (self.home, self.there):
+                before = pump.status()["in"][0]
+                self.assertTrue(until(lambda: pump.status()["in"][0] > before))
+                (self.kill_worker if round % 2 else self.kill_keeper)(pump)
+        enough.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(sent.hexdigest(), got.hexdigest())
+        self.assertEqual(0, process.wait(5))
+        for relay in relays:
+            relay.close()
+
+    def kill_worker(self, pump):
+        os.kill(pump.pid, signal.SIGKILL)
+        self.assertTrue(until(lambda: not alive(pump.pid)))
+        pump.pid = pump.now()
+
+    def kill_keeper(self, pump):
+        os.kill(pump.keeper, signal.SIGKILL)
+        self.assertTrue(until(lambda: pump.now() != pump.pid))
+        self.assertEqual(pump.pid, pump.keeper)  # it has started another worker
+        pump.pid = pump.now()
+
+    def test_the_pair_ends_together(self):
+        self.kill_keeper(self.home)
+        self.kill_worker(self.home)
+        self.assertEqual("bye", self.home.ask("quit"))
+        self.assertTrue(until(lambda: not alive(self.home.keeper) and not alive(self.home.pid)))
+        self.assertFalse(os.path.exists(self.home.path))
+
+
 class JobTest(PumpCase):
     def test_it_keeps_nothing_of_its_starter(self):
         kept = os.listdir(f"/proc/{self.home.pid}/fd")
         self.assertEqual({"0", "1", "2"}, {fd for fd in kept if int(fd) <= 2})
-        self.assertEqual(5, len(kept))  # and the listener, and our connection
-        self.assertEqual(self.home.pid, os.getsid(self.home.pid))
+        self.assertEqual(6, len(kept))  # and the listener, our connection, its keeper
+        self.assertEqual(self.home.keeper, os.getsid(self.home.pid))
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
             os.kill(self.home.pid, number)
+            os.kill(self.home.keeper, number)
         self.assertEqual({}, self.home.status())
+        self.assertEqual(self.home.pid, self.home.now())
 
     def test_it_outlives_its_client_and_serves_the_next(self):
         producer, process, join = self.reading()

@@ -268,6 +268,7 @@ class TerminalTest(Case):
         self.assertEqual(b"mine\n", os.read(self.terminal, 100))
         self.home.ask("release")
         self.assertEqual(before, modes(self.terminal))
+        time.sleep(0.1)  # it has answered, and is about to sleep
         idle = self.switches()
         time.sleep(0.3)
         self.assertEqual(idle, self.switches())

@@ -48,6 +48,9 @@ public final class Park implements AutoCloseable {
   private ParkLink link;
   private boolean over;
 
+  /** Whether a new parker is still being given what a killed one held. */
+  private boolean refilling;
+
   /**
    * A parked socket.
    *
@@ -107,7 +110,12 @@ public final class Park implements AutoCloseable {
     } catch (IOException e) {
       LOG.debug("{}: {}", path, e.getMessage());
       ParkLink.start(shim, path);
-      link = ParkLink.connect(path, loops, new Talk());
+      synchronized (this) {
+        link = ParkLink.connect(path, loops, new Talk());
+      }
+      if (!link.isOpen()) {
+        throw new IOException("the parker at " + path + " was killed as it began");
+      }
       return;
     }
     CompletableFuture<Void> all = new CompletableFuture<>();
@@ -294,11 +302,19 @@ public final class Park implements AutoCloseable {
       }
       entry.own = own;
       drop = entry.dropped != null;
+      tellRefilled();
     }
     if (drop) {
       drop(entry, from, own);
     } else {
       entry.held.complete(null);
+    }
+  }
+
+  private synchronized void tellRefilled() {
+    if (refilling && offered.isEmpty()) {
+      refilling = false;
+      LOG.info("{}: the new parker has all {} sockets", path, entries.size());
     }
   }
 
@@ -396,6 +412,8 @@ public final class Park implements AutoCloseable {
         next.say("accept");
       }
       waiting = listed;
+      refilling = true;
+      tellRefilled();
     }
     forgotten.forEach(
         entry -> {

@@ -159,8 +159,7 @@ public final class DestinationStreams {
     try {
       return pump != null && pump.status().values().stream().anyMatch(one -> !one.over());
     } catch (IOException e) {
-      LOG.warn("what was on its way is lost: {}", e.getMessage());
-      pump = null;
+      LOG.debug("what was on its way is lost, as the pump itself has told: {}", e.getMessage());
       return false;
     }
   }

@@ -16,20 +16,28 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The shim's job {@code pump}, which outlives this agent: found again by its socket. Every question
  * is answered at once; a {@link ShimException} tells what it could not do. Thread-safe.
+ *
+ * <p>It is a pair of processes, of which one may be killed: the other goes on in its place, and the
+ * log tells.
  */
 final class Pump {
+  private static final Logger LOG = LoggerFactory.getLogger(Pump.class);
   private static final long PATIENCE_MILLIS = 5_000;
 
   private final Path path;
-  private final int pid;
   private final SocketChannel channel;
   private final Selector selector;
   private final StringBuilder heard = new StringBuilder();
+  private volatile int pid;
+  private volatile boolean over;
 
   private Pump(Path path) throws IOException {
     this.path = path;
@@ -37,7 +45,46 @@ final class Pump {
     channel.configureBlocking(false);
     selector = Selector.open();
     channel.register(selector, SelectionKey.OP_READ);
-    pid = Integer.parseInt(ask("pid").substring("pid ".length()));
+    watch();
+  }
+
+  /** Learns which processes it is, and again once one of them has been killed. */
+  // The log tells what an end means; nobody waits for it.
+  @SuppressWarnings("FutureReturnValueIgnored")
+  private void watch() throws IOException {
+    String[] words = pids();
+    CompletableFuture.anyOf(end(words[1]), end(words[2])).thenRunAsync(() -> ended(words[1]));
+  }
+
+  private String[] pids() throws IOException {
+    String[] words = ask("pid").split(" ", -1);
+    pid = Integer.parseInt(words[1]);
+    return words;
+  }
+
+  private static CompletableFuture<?> end(String pid) {
+    return ProcessHandle.of(Long.parseLong(pid))
+        .map(ProcessHandle::onExit)
+        .orElse(CompletableFuture.completedFuture(null));
+  }
+
+  private void ended(String former) {
+    try {
+      if (!over) {
+        watch();
+        if (!former.equals(Integer.toString(pid))) {
+          LOG.warn("{}: one of the pump's processes was killed; process {} pumps on", path, pid);
+        }
+      }
+    } catch (IOException e) {
+      if (!over) {
+        LOG.error(
+            "{}: the pump was killed, both of its processes: streams that have moved end, and what"
+                + " was on its way in them is lost ({})",
+            path,
+            e.getMessage());
+      }
+    }
   }
 
   /**
@@ -152,6 +199,7 @@ final class Pump {
 
   /** A duplicate of one of its descriptors. */
   int duplicate(int fd) throws IOException {
+    check(); // only after that do we know whose descriptor it is
     int pidfd = Linux.pidfdOpen(pid);
     try {
       return Linux.pidfdGetFd(pidfd, fd);
@@ -167,7 +215,7 @@ final class Pump {
 
   /** Fails where it has died. */
   void check() throws IOException {
-    ask("pid");
+    pids();
   }
 
   /** By name. */
@@ -186,22 +234,31 @@ final class Pump {
     return found;
   }
 
-  /** Ends it: every stream is dropped as it is. */
+  /** Ends it: every stream is dropped as it is. One that was killed has done so by itself. */
   void quit() throws IOException {
-    ask("quit");
-    close();
-  }
-
-  /** Lets go of it; it lives on. */
-  void close() throws IOException {
-    selector.close();
-    channel.close();
+    over = true;
+    try {
+      ask("quit");
+    } catch (IOException e) {
+      LOG.warn("the pump at {} has ended before: {}", path, e.getMessage());
+      Files.deleteIfExists(path);
+    } finally {
+      selector.close();
+      channel.close();
+    }
   }
 
   private synchronized String ask(String question) throws IOException {
     ByteBuffer bytes = ByteBuffer.wrap((question + "\n").getBytes(StandardCharsets.UTF_8));
-    channel.write(bytes); // a line always fits
-    String answer = hear();
+    String answer;
+    try {
+      channel.write(bytes); // a line always fits
+      answer = hear();
+    } catch (ShimException e) {
+      throw e;
+    } catch (IOException e) {
+      throw new ShimException("the pump at " + path + " has ended: " + e.getMessage());
+    }
     if (answer.startsWith("error ")) {
       throw new ShimException("the pump: " + answer.substring("error ".length()));
     }

@@ -73,6 +73,15 @@ final class Pipeline {
                     && process.running());
   }
 
+  /** How many children the process has at home. */
+  long children() {
+    return bed.processes("a").stream()
+        .filter(process -> process.innerPid() == pid())
+        .flatMap(process -> ProcessHandle.of(process.pid()).stream())
+        .flatMap(ProcessHandle::children)
+        .count();
+  }
+
   /** Lets a {@code gate} pass. */
   Pipeline open(String gate) {
     try {

@@ -1,6 +1,7 @@
 package dev.exile.it;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
@@ -9,6 +10,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -82,6 +84,65 @@ class ShimDeathIT {
         () -> log.process().copies("b").stream().allMatch(copy -> copy.state() == 'T'));
     bed.exec("a", "kill", "-KILL", "" + log.process().pid()).orFail();
     Await.until(LIMIT, () -> "it is killed", () -> log.process().copies("b").isEmpty());
+  }
+
+  @Test
+  void aKilledRehearsalIsToldAndTheNextOneCounts(Testbed bed) throws Exception {
+    Pipeline pipeline =
+        Pipeline.start(
+            bed,
+            """
+            prog bash -c 'for i in {1..150}; do sleep 1000 & done; gate stop; kill $(jobs -p)'
+            """); // so many that it is seen at work
+    int children = 150;
+    Await.until(LIMIT, () -> "it has its children", () -> pipeline.children() == children);
+    Commands.Result told;
+    int tries = 0;
+    do { // one that was killed after its last word does no harm
+      Exile.Running check = Exile.start(bed, "a", "check", "" + pipeline.pid(), "--to", "b");
+      killRehearsal(bed);
+      told = check.await().result();
+    } while (told.exit() == 0 && ++tries < ROUNDS);
+
+    assertEquals(1, told.exit(), told::toString);
+    assertTrue((told.out() + told.err()).contains("rehearse was killed"), told::toString);
+    assertTrue(pipeline.runsOn("a"));
+    Exile.run(bed, "a", "check", "" + pipeline.pid(), "--to", "b").result().orFail();
+    pipeline.open("stop").output();
+  }
+
+  /** Not one of its many children, which live for a moment only. */
+  private static void killRehearsal(Testbed bed) {
+    ProcessHandle agent = ProcessHandle.of(bed.agentPid("a")).orElseThrow();
+    Await.until(
+        LIMIT,
+        () -> "a rehearsal is killed",
+        () ->
+            agent
+                .children()
+                .filter(
+                    child ->
+                        Proc.read(Path.of("/proc", "" + child.pid(), "cmdline"))
+                            .contains("rehearse"))
+                .anyMatch(ProcessHandle::destroyForcibly));
+  }
+
+  /** Its PID 1 is the life of a PID namespace: the end is told at home as any other. */
+  @Test
+  void theParentSeesTheEndOfAProcessWhoseCellIsKilled(Testbed bed) throws Exception {
+    Pipeline pipeline =
+        Pipeline.start(
+            bed,
+            """
+            seq 1 10 | (prog bash -c 'read line; gate never') | cat
+            echo ${PIPESTATUS[1]}
+            """);
+    pipeline.move();
+
+    assertTrue(killOnSight(bed, "b", "exile-shim cell", 0));
+
+    assertEquals("137\n", pipeline.output());
+    assertFalse(pipeline.runsOn("a") || pipeline.runsOn("b"));
   }
 
   /** Waits for a process that does this job, kills it a little later and waits for its end. */
