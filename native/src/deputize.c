@@ -17,6 +17,7 @@
 #include "body.h"
 #include "cgroup.h"
 #include "lines.h"
+#include "proc.h"
 #include "rehearse.h"
 #include "sys.h"
 #include "talk.h"
@@ -132,6 +133,17 @@ static int prepare(const struct deputize *job, struct body *body, const char **w
     return cgroup_move_back(body->pid, backs, job->back_count);
 }
 
+/* Whatever went wrong with a process that is on its way out went wrong because of that. */
+static bool is_ending(pid_t pid)
+{
+    struct proc_status status;
+
+    if (proc_status(pid, pid, &status) < 0)
+        return true;
+    return status.state == 'Z' || status.state == 'X' ||
+           ((status.pending | status.shared) >> (SIGKILL - 1) & 1);
+}
+
 /* 0: deputy, or gone. */
 static int deputize(const struct deputize *job, pid_t pid)
 {
@@ -145,7 +157,7 @@ static int deputize(const struct deputize *job, pid_t pid)
         why = "out of the frozen cgroup, but not a deputy yet";
         error = body_become(&body, &status);
     }
-    gone = error == -ESRCH || error == -ECHILD;
+    gone = error == -ESRCH || error == -ECHILD || (error < 0 && is_ending(pid));
     body_free(&body, gone, &status);
     if (error == 0)
         line_say(1, "deputy %d", pid);

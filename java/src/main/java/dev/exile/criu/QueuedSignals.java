@@ -11,10 +11,17 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Signals that were pending at the dump and travel in CRIU's images: at home they are pending
  * still, and are not to be forwarded as well.
+ *
+ * <p>Few do. What others have sent is taken out of the images and is forwarded later, from home's
+ * queues, as if it had come in exile: a standard signal that the process has already got at the
+ * destination, while it is still pending in its body at home, would swallow the next of its number.
+ * What a thread has brought upon itself (a fault, its own raise, a timer) has to meet it where it
+ * stands, and travels.
  *
  * @param pid the process
  * @param tid the thread whose own queue they stand in, 0 for the process's shared one
@@ -35,37 +42,103 @@ public record QueuedSignals(int pid, int tid, int number, int count) {
   private static final int QUEUE_SIGNALS = 1;
   private static final int ENTRY_SIGINFO = 1;
 
-  /** Reads them from a complete dump. */
-  public static List<QueuedSignals> read(Path images) throws IOException {
-    List<QueuedSignals> all = new ArrayList<>();
+  // The kernel's siginfo (asm-generic/siginfo.h): where its fields are, and codes.
+  private static final int SI_SIGNO = 0;
+  private static final int SI_CODE = 8;
+  private static final int SI_PID = 16;
+  private static final int SI_USER = 0;
+  private static final int SI_QUEUE = -1;
+  private static final int SI_TKILL = -6;
+  private static final int SI_KERNEL = 0x80;
+  // SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS
+  private static final Set<Integer> FAULTS = Set.of(4, 5, 7, 8, 11, 31);
+
+  /**
+   * Takes out of a complete dump what others have sent.
+   *
+   * @return what is left, and travels
+   */
+  public static List<QueuedSignals> settle(Path images) throws IOException {
+    List<QueuedSignals> left = new ArrayList<>();
     for (UnknownFieldSet process : entries(images.resolve("pstree.img"))) {
       int pid = process.getField(PSTREE_PID).getVarintList().get(0).intValue();
       for (int tid : numbers(process.getField(PSTREE_THREADS))) {
-        UnknownFieldSet core = entries(images.resolve("core-" + tid + ".img")).get(0);
-        for (UnknownFieldSet task : messages(core, CORE_TASK)) {
-          count(task, TASK_SHARED_SIGNALS, pid, 0, all);
-        }
-        for (UnknownFieldSet thread : messages(core, CORE_THREAD)) {
-          count(thread, THREAD_PRIVATE_SIGNALS, pid, tid, all);
+        Path image = images.resolve("core-" + tid + ".img");
+        UnknownFieldSet core = entries(image).get(0);
+        UnknownFieldSet settled =
+            map(
+                map(
+                    core,
+                    CORE_TASK,
+                    task -> map(task, TASK_SHARED_SIGNALS, queue -> own(queue, pid, 0, left))),
+                CORE_THREAD,
+                thread -> map(thread, THREAD_PRIVATE_SIGNALS, queue -> own(queue, pid, tid, left)));
+        if (!settled.equals(core)) {
+          overwrite(image, settled);
         }
       }
     }
-    return all;
+    return left;
   }
 
-  private static void count(
-      UnknownFieldSet holder, int field, int pid, int tid, List<QueuedSignals> all)
-      throws IOException {
+  /** A queue without what others have sent; what stays in it is counted. */
+  private static UnknownFieldSet own(
+      UnknownFieldSet queue, int pid, int tid, List<QueuedSignals> left) throws IOException {
     Map<Integer, Integer> counts = new LinkedHashMap<>();
-    for (UnknownFieldSet queue : messages(holder, field)) {
-      for (UnknownFieldSet entry : messages(queue, QUEUE_SIGNALS)) {
-        ByteString siginfo = entry.getField(ENTRY_SIGINFO).getLengthDelimitedList().get(0);
-        int number =
-            siginfo.asReadOnlyByteBuffer().order(ByteOrder.nativeOrder()).getInt(0); // si_signo
-        counts.merge(number, 1, Integer::sum);
+    UnknownFieldSet.Field.Builder kept = UnknownFieldSet.Field.newBuilder();
+    for (UnknownFieldSet entry : messages(queue, QUEUE_SIGNALS)) {
+      ByteBuffer siginfo =
+          entry
+              .getField(ENTRY_SIGINFO)
+              .getLengthDelimitedList()
+              .get(0)
+              .asReadOnlyByteBuffer()
+              .order(ByteOrder.nativeOrder());
+      if (!fromOthers(siginfo, pid)) {
+        kept.addLengthDelimited(entry.toByteString());
+        counts.merge(siginfo.getInt(SI_SIGNO), 1, Integer::sum);
       }
     }
-    counts.forEach((number, count) -> all.add(new QueuedSignals(pid, tid, number, count)));
+    counts.forEach((number, count) -> left.add(new QueuedSignals(pid, tid, number, count)));
+    return queue.toBuilder()
+        .clearField(QUEUE_SIGNALS)
+        .mergeField(QUEUE_SIGNALS, kept.build())
+        .build();
+  }
+
+  private static boolean fromOthers(ByteBuffer siginfo, int pid) {
+    return switch (siginfo.getInt(SI_CODE)) {
+      case SI_USER, SI_QUEUE, SI_TKILL -> siginfo.getInt(SI_PID) != pid;
+      case SI_KERNEL -> !FAULTS.contains(siginfo.getInt(SI_SIGNO)); // a terminal's keys, say
+      default -> false;
+    };
+  }
+
+  /** Changes the messages that a field holds; where there is none, nothing. */
+  private static UnknownFieldSet map(UnknownFieldSet holder, int field, Change change)
+      throws IOException {
+    if (!holder.hasField(field)) {
+      return holder;
+    }
+    UnknownFieldSet.Field.Builder changed = UnknownFieldSet.Field.newBuilder();
+    for (UnknownFieldSet message : messages(holder, field)) {
+      changed.addLengthDelimited(change.apply(message).toByteString());
+    }
+    return holder.toBuilder().clearField(field).mergeField(field, changed.build()).build();
+  }
+
+  @FunctionalInterface
+  private interface Change {
+    UnknownFieldSet apply(UnknownFieldSet message) throws IOException;
+  }
+
+  /** Writes an image of one entry anew, with the magic numbers that it has. */
+  private static void overwrite(Path image, UnknownFieldSet entry) throws IOException {
+    byte[] bytes = entry.toByteArray();
+    ByteBuffer file =
+        ByteBuffer.allocate(MAGICS + Integer.BYTES + bytes.length).order(ByteOrder.nativeOrder());
+    file.put(Files.readAllBytes(image), 0, MAGICS).putInt(bytes.length).put(bytes);
+    Files.write(image, file.array());
   }
 
   private static List<UnknownFieldSet> entries(Path image) throws IOException {

@@ -7,13 +7,19 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * A descriptor of a process, as /proc tells of it.
  *
  * @param target what it leads to, as {@code pipe:[4711]} or a path
+ * @param access how it was opened: O_RDONLY, O_WRONLY or O_RDWR
  */
-record OpenFile(int pid, int fd, String target) {
+record OpenFile(int pid, int fd, String target, int access) {
+  private static final String PIPE = "pipe:[";
+  private static final Pattern FLAGS = Pattern.compile("flags:\\s*(\\d+)");
   private static final int O_RDONLY = 0;
   private static final int O_WRONLY = 1;
   private static final int O_ACCMODE = 3;
@@ -25,9 +31,10 @@ record OpenFile(int pid, int fd, String target) {
     List<OpenFile> open = new ArrayList<>();
     for (int pid : pids) {
       for (Map.Entry<Integer, String> entry : Proc.descriptors(pid).entrySet()) {
-        OpenFile file = new OpenFile(pid, entry.getKey(), entry.getValue());
-        if (file.isPipe() || (file.target.startsWith("/") && !file.target.startsWith("/dev/"))) {
-          open.add(file);
+        String target = entry.getValue();
+        if (target.startsWith(PIPE) || (target.startsWith("/") && !target.startsWith("/dev/"))) {
+          access(pid, entry.getKey())
+              .ifPresent(access -> open.add(new OpenFile(pid, entry.getKey(), target, access)));
         }
       }
     }
@@ -35,7 +42,7 @@ record OpenFile(int pid, int fd, String target) {
   }
 
   boolean isPipe() {
-    return target.startsWith("pipe:[");
+    return target.startsWith(PIPE);
   }
 
   /** Whether it is a FIFO, by a name that is still there. */
@@ -52,16 +59,19 @@ record OpenFile(int pid, int fd, String target) {
   }
 
   boolean readable() {
-    return access() != O_WRONLY;
+    return access != O_WRONLY;
   }
 
   boolean writable() {
-    return access() != O_RDONLY;
+    return access != O_RDONLY;
   }
 
-  private int access() {
-    String info = Proc.read(pid, "fdinfo/" + fd).orElse("flags:\t0");
-    return Integer.parseInt(info.replaceAll("(?s).*flags:\\s*(\\d+).*", "$1"), 8) & O_ACCMODE;
+  /** Empty where it has been closed meanwhile: then it is no end of anything. */
+  private static Optional<Integer> access(int pid, int fd) {
+    return Proc.read(pid, "fdinfo/" + fd)
+        .map(FLAGS::matcher)
+        .filter(Matcher::find)
+        .map(flags -> Integer.parseInt(flags.group(1), 8) & O_ACCMODE);
   }
 
   /** The path as CRIU names it among what is inherited: without its first slash. */
