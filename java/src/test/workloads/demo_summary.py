@@ -1,7 +1,7 @@
-"""Prints the demo's summary and judges it: demo_summary.py WORK STATUS BEFORE AFTER ON-B FROZEN-AT-HOME
+"""Prints the demo's summary and judges it: demo_summary.py WORK STATUS BEFORE AFTER ON-B DEPUTY
 
 WORK holds the clients' and the CLI's output. Exit status 0 only if the redis runs on b with the same
-data and its clients have lost nothing.
+data, its deputy on a, and its clients have lost nothing.
 """
 
 import json
@@ -15,7 +15,7 @@ def last_line(path):
 
 
 def main():
-    work, status, before, after, on_b, frozen = pathlib.Path(sys.argv[1]), *sys.argv[2:]
+    work, status, before, after, on_b, deputy = pathlib.Path(sys.argv[1]), *sys.argv[2:]
     counting, connecting = (last_line(work / f"{name}.out") for name in ("counting", "connecting"))
     migrations = last_line(work / "ps.out")
     move = migrations[-1] if migrations else {}
@@ -40,14 +40,14 @@ def main():
         ("connections lost", connecting["lost"], connecting["lost"] == 0),
         ("data's digest", "unchanged" if before == after else "CHANGED", before and before == after),
         ("runs on b", on_b, on_b == "yes"),
-        ("frozen on a", frozen, frozen == "yes"),
+        ("on a", deputy or "nothing", deputy == "exile: redis-server @b"),
     ]
     colour = sys.stdout.isatty()
     for name, value, good in rows:
         mark = "" if good else "  <-- wrong"
         if colour and mark:
             mark = f"\033[31m{mark}\033[0m"
-        print(f"  {name:<28}{value!s:>14}{mark}")
+        print(f"  {name:<28}{value!s:>24}{mark}")
     for problem in counting["errors"] + connecting["errors"]:
         print(f"  {problem}")
     good = all(good for _, _, good in rows)
