@@ -1,5 +1,6 @@
 """Runs the tests that watch the built program from outside: run.py SHIM [TEST...]."""
 import os
+import signal
 import sys
 import unittest
 
@@ -15,8 +16,15 @@ def lead_a_session():
     os.setsid()
 
 
+def heed_the_keyboard():
+    """A shell's background job ignores these, and so would all that the tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
 if __name__ == "__main__":
     lead_a_session()
+    heed_the_keyboard()
     sys.dont_write_bytecode = True
     os.environ["EXILE_SHIM"] = os.path.abspath(sys.argv[1])
     here = os.path.dirname(os.path.abspath(__file__))
