@@ -37,6 +37,7 @@ static int parse(int argc, char **argv, struct guard *guard)
     static const struct option options[] = {
         {"cgroup", required_argument, NULL, 'c'},
         {"back", required_argument, NULL, 'b'},
+        {"ipc", no_argument, NULL, 'i'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -49,6 +50,8 @@ static int parse(int argc, char **argv, struct guard *guard)
                 return usage_error("freeze: more than %d --back", MAX_BACKS);
             if (back_parse(optarg, &backs[guard->back_count++]) < 0)
                 return usage_error("freeze: --back takes PID=/CGROUPDIR, not '%s'", optarg);
+        } else if (option == 'i') {
+            guard->apart = true;
         } else {
             return usage_error("freeze: %s '%s'", option == ':' ? "no value for" : "unknown option",
                                argv[optind - 1]);

@@ -29,9 +29,6 @@ import java.util.Set;
  * @param count how many of that number
  */
 public record QueuedSignals(int pid, int tid, int number, int count) {
-  /** An image file begins with two magic numbers; then each entry with its length. */
-  private static final int MAGICS = 8;
-
   // Field numbers of CRIU's images/pstree.proto, core.proto and siginfo.proto.
   private static final int PSTREE_PID = 1;
   private static final int PSTREE_THREADS = 5;
@@ -60,11 +57,11 @@ public record QueuedSignals(int pid, int tid, int number, int count) {
    */
   public static List<QueuedSignals> settle(Path images) throws IOException {
     List<QueuedSignals> left = new ArrayList<>();
-    for (UnknownFieldSet process : entries(images.resolve("pstree.img"))) {
+    for (UnknownFieldSet process : Image.entries(images.resolve("pstree.img"))) {
       int pid = process.getField(PSTREE_PID).getVarintList().get(0).intValue();
       for (int tid : numbers(process.getField(PSTREE_THREADS))) {
         Path image = images.resolve("core-" + tid + ".img");
-        UnknownFieldSet core = entries(image).get(0);
+        UnknownFieldSet core = Image.entries(image).get(0);
         UnknownFieldSet settled =
             map(
                 map(
@@ -86,7 +83,7 @@ public record QueuedSignals(int pid, int tid, int number, int count) {
       UnknownFieldSet queue, int pid, int tid, List<QueuedSignals> left) throws IOException {
     Map<Integer, Integer> counts = new LinkedHashMap<>();
     UnknownFieldSet.Field.Builder kept = UnknownFieldSet.Field.newBuilder();
-    for (UnknownFieldSet entry : messages(queue, QUEUE_SIGNALS)) {
+    for (UnknownFieldSet entry : Image.messages(queue, QUEUE_SIGNALS)) {
       ByteBuffer siginfo =
           entry
               .getField(ENTRY_SIGINFO)
@@ -121,7 +118,7 @@ public record QueuedSignals(int pid, int tid, int number, int count) {
       return holder;
     }
     UnknownFieldSet.Field.Builder changed = UnknownFieldSet.Field.newBuilder();
-    for (UnknownFieldSet message : messages(holder, field)) {
+    for (UnknownFieldSet message : Image.messages(holder, field)) {
       changed.addLengthDelimited(change.apply(message).toByteString());
     }
     return holder.toBuilder().clearField(field).mergeField(field, changed.build()).build();
@@ -136,30 +133,10 @@ public record QueuedSignals(int pid, int tid, int number, int count) {
   private static void overwrite(Path image, UnknownFieldSet entry) throws IOException {
     byte[] bytes = entry.toByteArray();
     ByteBuffer file =
-        ByteBuffer.allocate(MAGICS + Integer.BYTES + bytes.length).order(ByteOrder.nativeOrder());
-    file.put(Files.readAllBytes(image), 0, MAGICS).putInt(bytes.length).put(bytes);
+        ByteBuffer.allocate(Image.MAGICS + Integer.BYTES + bytes.length)
+            .order(ByteOrder.nativeOrder());
+    file.put(Files.readAllBytes(image), 0, Image.MAGICS).putInt(bytes.length).put(bytes);
     Files.write(image, file.array());
-  }
-
-  private static List<UnknownFieldSet> entries(Path image) throws IOException {
-    ByteBuffer file = ByteBuffer.wrap(Files.readAllBytes(image)).order(ByteOrder.nativeOrder());
-    List<UnknownFieldSet> entries = new ArrayList<>();
-    file.position(MAGICS);
-    while (file.remaining() >= Integer.BYTES) {
-      byte[] entry = new byte[file.getInt()];
-      file.get(entry);
-      entries.add(UnknownFieldSet.parseFrom(entry));
-    }
-    return entries;
-  }
-
-  private static List<UnknownFieldSet> messages(UnknownFieldSet holder, int field)
-      throws IOException {
-    List<UnknownFieldSet> messages = new ArrayList<>();
-    for (ByteString bytes : holder.getField(field).getLengthDelimitedList()) {
-      messages.add(UnknownFieldSet.parseFrom(bytes));
-    }
-    return messages;
   }
 
   /** A repeated number, which may be packed. */

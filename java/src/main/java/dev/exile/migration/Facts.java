@@ -3,6 +3,7 @@ package dev.exile.migration;
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import dev.exile.criu.QueuedSignals;
+import dev.exile.ipc.SysvObject;
 import dev.exile.negotiation.Refusal;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -91,6 +92,12 @@ public final class Facts {
 
   /** Signals that were pending at the dump: they travelled, and are not to be forwarded. */
   List<QueuedSignals> queuedSignals = List.of();
+
+  /** At home: the SysV objects that travelled. */
+  List<SysvObject> sysvObjects = List.of();
+
+  /** At home: the files of /dev/shm that travelled, with their inodes. */
+  Map<String, Long> sharedFiles = Map.of();
 
   /** At home: signals that were sent in exile and delivered after it, by number; replaced. */
   public volatile Map<Integer, Long> signalsHeld = Map.of();

@@ -2,6 +2,7 @@ package dev.exile.migration;
 
 import dev.exile.criu.Criu;
 import dev.exile.criu.QueuedSignals;
+import dev.exile.ipc.HomeShared;
 import dev.exile.memory.Algorithm;
 import dev.exile.memory.Journey;
 import dev.exile.process.ProcessTree;
@@ -44,6 +45,7 @@ public final class HomeMigration {
   private volatile HomeSockets sockets;
   private final HomeStreams streams;
   private List<String> streamed = List.of();
+  private HomeShared shared;
   private volatile Forwarding forwarding;
   private long frozenAtNanos;
   private volatile String cancelReason;
@@ -158,7 +160,8 @@ public final class HomeMigration {
     Directories.create(site.log(facts.id, "dump").getParent());
     sockets = HomeSockets.open(facts, peer, site);
     streams.prepare(tree.pids(), streamed);
-    frozen = FrozenTree.prepare(site, facts, tree);
+    shared = HomeShared.of(tree.pids());
+    frozen = FrozenTree.prepare(site, facts, tree, shared);
     algorithm.whileRunning(journey());
   }
 
@@ -172,6 +175,8 @@ public final class HomeMigration {
     facts.memberStarts = FrozenTree.startTicks(facts.members);
     sockets.take(facts.members);
     streams.take(facts.members, streamed);
+    shared.take(facts.members);
+    facts.sysvObjects = shared.objects();
     facts.established = sockets.taken().connections().size();
     facts.listening = sockets.taken().listeners().size();
   }
@@ -194,6 +199,8 @@ public final class HomeMigration {
           e);
     }
     facts.queuedSignals = QueuedSignals.settle(site.images(facts.id));
+    shared.settle(site.images(facts.id));
+    facts.sharedFiles = shared.names();
   }
 
   private void transfer() throws IOException, InterruptedException {
@@ -214,7 +221,8 @@ public final class HomeMigration {
             .setRootPid(facts.pid)
             .addAllPids(facts.members)
             .setShellJob(frozen.shellJob())
-            .setOrphaned(frozen.orphaned());
+            .setOrphaned(frozen.orphaned())
+            .setSharedFiles(shared.files());
     sockets.describe(request);
     streams.describe(request);
     RestoreReply reply = peer.restore(request.build());
@@ -305,7 +313,17 @@ public final class HomeMigration {
   private void forward() {
     Forwarding starting = new Forwarding(site, facts, peer, sockets, streams);
     starting.start(frozen);
+    removeShared();
     forwarding = starting; // what the destination tells from now on finds deputies
+  }
+
+  /** What the tree shared by name is at the destination now; here nobody uses it any more. */
+  private void removeShared() {
+    try {
+      HomeShared.remove(facts.sysvObjects, facts.sharedFiles, facts.members);
+    } catch (IOException e) {
+      LOG.error("{}: some of its IPC objects stay at home", facts.id, e);
+    }
   }
 
   /** The destination tells how the processes there stand. */
