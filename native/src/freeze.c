@@ -1,6 +1,8 @@
 /*
  * Job `freeze`: holds the freeze at home on behalf of the agent, so that no death leaves the process frozen.
  *
+ * --ipc: the tree uses SysV IPC, see CRIU_APART.
+ *
  *   agent --stdin/stdout--> worker --child--> criu dump
  *                             |
  *                           keeper (parent of the worker; the process that the agent started)

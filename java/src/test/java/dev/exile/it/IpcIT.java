@@ -89,7 +89,7 @@ class IpcIT {
 
   private static void assertAllTrue(JsonNode facts) {
     assertTrue(facts.size() > 0);
-    facts.fields().forEachRemaining(f -> assertTrue(f.getValue().asBoolean(), facts::toString));
+    facts.forEach(fact -> assertTrue(fact.asBoolean(), facts::toString));
   }
 
   private Daemon start(Testbed bed) throws IOException {
