@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import dev.exile.criu.QueuedSignals;
 import dev.exile.ipc.SysvObject;
 import dev.exile.negotiation.Refusal;
+import dev.exile.sockets.Felt;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -63,6 +64,15 @@ public final class Facts {
 
   /** Connections that were relayed at the move. */
   public int established;
+
+  /** From the freeze until all sockets were taken, in microseconds; at home only. */
+  public long takeMicros;
+
+  /** Until all sockets were connected at the destination, in microseconds. */
+  public long reconnectMicros;
+
+  /** At home: what the clients felt; replaced, never changed. */
+  public volatile Felt felt = Felt.NOTHING;
 
   /** Listening sockets. */
   public int listening;

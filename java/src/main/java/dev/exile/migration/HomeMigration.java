@@ -10,11 +10,13 @@ import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.shim.ShimException;
+import dev.exile.sockets.Felt;
 import dev.exile.streams.HomeStreams;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
@@ -29,6 +31,9 @@ import org.slf4j.LoggerFactory;
 public final class HomeMigration {
   private static final Logger LOG = LoggerFactory.getLogger(HomeMigration.class);
   private static final long ASK_AGAIN_MILLIS = 500;
+
+  /** After the resume: by then the clients have had their answers. */
+  private static final long FELT_SECONDS = 5;
 
   private final Site site;
   private final PeerLink peer;
@@ -173,7 +178,9 @@ public final class HomeMigration {
     frozen.freeze();
     facts.members = frozen.pids();
     facts.memberStarts = FrozenTree.startTicks(facts.members);
+    long taking = System.nanoTime();
     sockets.take(facts.members);
+    facts.takeMicros = (System.nanoTime() - taking) / 1000;
     streams.take(facts.members, streamed);
     shared.take(facts.members);
     facts.sysvObjects = shared.objects();
@@ -229,6 +236,7 @@ public final class HomeMigration {
     if (!reply.getRestored()) {
       throw new IOException(reply.getError());
     }
+    facts.reconnectMicros = reply.getReconnectMicros();
     sockets.adopt(streams);
   }
 
@@ -314,6 +322,12 @@ public final class HomeMigration {
     Forwarding starting = new Forwarding(site, facts, peer, sockets, streams);
     starting.start(frozen);
     removeShared();
+    CompletableFuture.delayedExecutor(FELT_SECONDS, TimeUnit.SECONDS)
+        .execute(
+            () -> {
+              lookAtClients();
+              saveFigures();
+            });
     forwarding = starting; // what the destination tells from now on finds deputies
   }
 
@@ -350,6 +364,7 @@ public final class HomeMigration {
       }
       running().end(waitStatus);
       facts.waitStatus = waitStatus;
+      lookAtClients();
       lifecycle.force(HomeState.ENDED, "ended at " + peer.host() + WaitStatus.describe(waitStatus));
     }
   }
@@ -542,6 +557,17 @@ public final class HomeMigration {
   }
 
   // ---- For those who look on. ----
+
+  /** Brings {@link Facts#felt} up to date; of what a former agent relayed it is what that saved. */
+  void lookAtClients() {
+    HomeSockets relayed = sockets;
+    if (relayed != null && lifecycle.state() == HomeState.FORWARDING) {
+      Felt felt = relayed.felt();
+      if (felt.connections() > 0) {
+        facts.felt = felt;
+      }
+    }
+  }
 
   /** Where it stands. */
   public HomeState state() {
