@@ -53,7 +53,6 @@ final class Forwarding {
                 facts.memberStarts,
                 Path.of(facts.cgroup),
                 FrozenTree.origins(facts),
-                facts.queuedSignals,
                 "exile: " + facts.command + " @" + facts.to),
             site.shim(),
             site.deputies(),

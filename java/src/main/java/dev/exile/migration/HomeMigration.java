@@ -193,7 +193,7 @@ public final class HomeMigration {
                   site.host()),
           e);
     }
-    facts.queuedSignals = QueuedSignals.settle(site.images(facts.id));
+    QueuedSignals.settle(site.images(facts.id));
   }
 
   private void transfer() throws IOException, InterruptedException {
