@@ -205,7 +205,7 @@ public final class HomeMigration {
                   site.host()),
           e);
     }
-    facts.queuedSignals = QueuedSignals.settle(site.images(facts.id));
+    QueuedSignals.settle(site.images(facts.id));
     shared.settle(site.images(facts.id));
     facts.sharedFiles = shared.names();
   }
