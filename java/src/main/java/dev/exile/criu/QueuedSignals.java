@@ -127,7 +127,8 @@ public final class QueuedSignals {
   private static void overwrite(Path image, UnknownFieldSet entry) throws IOException {
     byte[] bytes = entry.toByteArray();
     ByteBuffer file =
-        ByteBuffer.allocate(Image.MAGICS + Integer.BYTES + bytes.length).order(ByteOrder.nativeOrder());
+        ByteBuffer.allocate(Image.MAGICS + Integer.BYTES + bytes.length)
+            .order(ByteOrder.nativeOrder());
     file.put(Files.readAllBytes(image), 0, Image.MAGICS).putInt(bytes.length).put(bytes);
     Files.write(image, file.array());
   }
