@@ -13,7 +13,6 @@ import io.netty.channel.unix.DomainSocketAddress;
 import io.netty.handler.codec.LineBasedFrameDecoder;
 import io.netty.handler.codec.string.StringDecoder;
 import io.netty.handler.codec.string.StringEncoder;
-import io.netty.handler.flush.FlushConsolidationHandler;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -29,9 +28,6 @@ import org.slf4j.LoggerFactory;
 final class ParkLink implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(ParkLink.class);
   private static final int LINE = 1024;
-
-  /** Lines that may be written together. */
-  private static final int FLUSHES = 256;
 
   private static final int START_SECONDS = 10;
   private static final int QUIT_SECONDS = 5;
@@ -154,8 +150,6 @@ final class ParkLink implements AutoCloseable {
       channel
           .pipeline()
           .addLast(
-              // Ten thousand sockets are parked at once.
-              new FlushConsolidationHandler(FLUSHES, true),
               new LineBasedFrameDecoder(LINE),
               new StringDecoder(StandardCharsets.US_ASCII),
               new StringEncoder(StandardCharsets.US_ASCII),
