@@ -128,6 +128,7 @@ public final class DestinationMigration {
       if (lifecycle.state() != DestinationState.RECEIVING) {
         throw new IOException("told to restore while " + lifecycle.state());
       }
+      ExileState.arrive(facts, request.getState());
       lifecycle.enter(DestinationState.RESTORING, "all images are here");
     }
     try {
@@ -256,6 +257,7 @@ public final class DestinationMigration {
         lifecycle.enter(DestinationState.COMMITTED, home.host() + " has committed");
       }
       if (lifecycle.state() == DestinationState.COMMITTED) {
+        ExileState.leave(facts);
         restoration.thaw();
         lifecycle.force(DestinationState.RUNNING, "thawed");
       }

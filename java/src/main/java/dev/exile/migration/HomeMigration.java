@@ -167,6 +167,7 @@ public final class HomeMigration {
   private void freeze() throws IOException {
     enter(HomeState.FREEZING, "ready");
     frozenAtNanos = System.nanoTime();
+    ExileState.enter(facts);
     frozen.freeze();
     facts.members = frozen.pids();
     facts.memberStarts = FrozenTree.startTicks(facts.members);
@@ -213,6 +214,7 @@ public final class HomeMigration {
             .setId(facts.id)
             .setRootPid(facts.pid)
             .addAllPids(facts.members)
+            .setState(facts.stateBefore.name())
             .setShellJob(frozen.shellJob())
             .setOrphaned(frozen.orphaned());
     sockets.describe(request);
@@ -258,6 +260,7 @@ public final class HomeMigration {
         if (frozenAtNanos != 0) {
           facts.frozenMillis = millisSince(frozenAtNanos);
         }
+        ExileState.leave(facts);
         lifecycle.force(HomeState.FORWARDING, "runs at " + peer.host());
         forward();
         return;
@@ -348,6 +351,7 @@ public final class HomeMigration {
     // One that only waits for its parent has ended, too.
     facts.exited = ProcessTree.of(facts.pid).filter(t -> t.root().state() != 'Z').isEmpty();
     undo();
+    ExileState.leave(facts);
     lifecycle.force(HomeState.ROLLED_BACK, reason);
     tellRolledBack();
   }
@@ -421,6 +425,7 @@ public final class HomeMigration {
       rollBack("the agent of " + site.host() + " was restarted");
     } else if (lifecycle.state() == HomeState.ROLLING_BACK) {
       undo();
+      ExileState.leave(facts);
       lifecycle.force(HomeState.ROLLED_BACK, facts.reason);
       tellRolledBack();
     } else if (!lifecycle.state().isFinal()) {

@@ -137,6 +137,7 @@ final class Restoration {
    */
   void freeze(RestoreRequest request, Map<Integer, Integer> members) throws IOException {
     Cgroup parent = Cgroup.of(cell.init());
+    facts.rootHere = members.getOrDefault(request.getRootPid(), 0);
     facts.cgroup = parent.directory().resolve("exile-" + facts.id).toString();
     site.journal().save(facts); // before it is there: whoever comes after us finds it
     Cgroup cgroup = parent.create("exile-" + facts.id);
