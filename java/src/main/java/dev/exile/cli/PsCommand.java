@@ -45,7 +45,7 @@ final class PsCommand implements Callable<Integer> {
       Iterator<ClusterView> views =
           client.blocking().watch(WatchRequest.newBuilder().setOnce(!watch).build());
       Set<Object> told = new HashSet<>();
-      boolean terminal = System.console() != null;
+      boolean terminal = ProgressView.isTerminal(1);
       while (views.hasNext()) {
         ProcessesView view = ProcessesView.of(views.next());
         if (watch && output.json()) {

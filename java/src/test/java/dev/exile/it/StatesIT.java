@@ -192,7 +192,7 @@ class StatesIT {
   void aTracedProcessIsRefusedAndTheTracerNamed(Testbed bed) {
     Daemon ticker = bed.python("a", "ticker.py", bed.work().resolve("ticks-traced"));
     Process tracer =
-        bed.spawn("a", List.of("strace", "-o", "/dev/null", "-p", Integer.toString(ticker.pid())));
+        bed.spawn("a", List.of("/usr/bin/python3", "-c", SEIZE, Integer.toString(ticker.pid())));
     Await.until(
         LIMIT,
         () -> "it is traced",
