@@ -5,6 +5,7 @@
 #include "shim.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* In nanoseconds, against our own clocks. */
 struct clocks {
@@ -20,5 +21,8 @@ must_use int clocks_parse(const char *text, struct clocks *clocks);
  * it cannot be, and they live in ours.
  */
 must_use int clocks_shift(const struct clocks *clocks);
+
+/* We, and whom we fork, live in that process's time namespace from now on; it may be in any state. */
+must_use int clocks_join(pid_t pid);
 
 #endif

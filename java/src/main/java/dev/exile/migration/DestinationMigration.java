@@ -141,7 +141,7 @@ public final class DestinationMigration {
         restoration.freeze(request, members);
       }
       restoration.connect(request, members);
-      restoration.release();
+      restoration.release(request);
       synchronized (this) {
         lifecycle.enter(
             DestinationState.RESTORED,

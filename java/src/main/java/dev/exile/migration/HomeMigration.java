@@ -5,6 +5,7 @@ import dev.exile.criu.QueuedSignals;
 import dev.exile.memory.Algorithm;
 import dev.exile.memory.Journey;
 import dev.exile.process.ProcessTree;
+import dev.exile.process.TimedWaits;
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
@@ -44,6 +45,7 @@ public final class HomeMigration {
   private volatile HomeSockets sockets;
   private final HomeStreams streams;
   private List<String> streamed = List.of();
+  private List<TimedWaits.Wait> waits = List.of();
   private volatile Forwarding forwarding;
   private long frozenAtNanos;
   private volatile String cancelReason;
@@ -168,8 +170,11 @@ public final class HomeMigration {
     enter(HomeState.FREEZING, "ready");
     frozenAtNanos = System.nanoTime();
     ExileState.enter(facts);
+    TimedWaits waiting = new TimedWaits();
+    waiting.before(frozen.pids());
     frozen.freeze();
     facts.members = frozen.pids();
+    waits = waiting.interrupted(facts.members);
     facts.memberStarts = FrozenTree.startTicks(facts.members);
     sockets.take(facts.members);
     streams.take(facts.members, streamed);
@@ -219,6 +224,7 @@ public final class HomeMigration {
             .setOrphaned(frozen.orphaned());
     sockets.describe(request);
     streams.describe(request);
+    CellTime.describe(request, facts.pid, waits);
     RestoreReply reply = peer.restore(request.build());
     if (!reply.getRestored()) {
       throw new IOException(reply.getError());

@@ -23,6 +23,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The copy at the destination: CRIU restores it in a cell, up to the hook before resume; its
@@ -30,6 +32,7 @@ import java.util.concurrent.TimeoutException;
  * complete, and runs by a single write.
  */
 final class Restoration {
+  private static final Logger LOG = LoggerFactory.getLogger(Restoration.class);
   private static final Duration LIMIT = Duration.ofMinutes(2);
   private static final long SLICE_MILLIS = 100;
 
@@ -44,6 +47,7 @@ final class Restoration {
   private final CompletableFuture<String> hookAnswer = new CompletableFuture<>();
   private final CompletableFuture<Void> letGo = new CompletableFuture<>();
   private volatile Cell cell;
+  private CellTime time;
   private Closeable life;
 
   /** What the facts tell of: a cell that a former agent has started, or none yet. */
@@ -59,6 +63,8 @@ final class Restoration {
 
   /** Starts the cell; CRIU begins to restore. */
   void start(RestoreRequest request) throws IOException {
+    time = CellTime.arriving(request);
+    List<String> options = new ArrayList<>(time.options());
     Directories.create(site.log(facts.id, "restore").getParent());
     facts.established = request.getSocketsCount();
     facts.listening = request.getListenersCount();
@@ -79,6 +85,7 @@ final class Restoration {
                 streams.inherited());
     int firstPid =
         request.getPidsList().stream().mapToInt(Integer::intValue).max().orElse(1) + PID_GAP;
+    options.addAll(streams.cellOptions());
     Cell.Started started =
         Cell.start(
             site.shim(),
@@ -88,9 +95,15 @@ final class Restoration {
             request.getRootPid(),
             firstPid,
             request.getOrphaned(),
-            streams.cellOptions(),
+            options,
             command);
     cell = started.cell();
+    if (!started.ownClocks()) {
+      LOG.warn(
+          "{}: the cell's monotonic clocks are this host's, not home's: the agent lacks"
+              + " CAP_SYS_TIME, or the kernel has no time namespaces",
+          facts.id);
+    }
     life = started.life();
     facts.cellInit = cell.init();
     facts.cellStartTicks = cell.startTicks();
@@ -188,11 +201,11 @@ final class Restoration {
   }
 
   /** Lets CRIU finish; on return the copy stands frozen, complete and alone. */
-  void release() throws IOException, InterruptedException {
+  void release(RestoreRequest request) throws IOException, InterruptedException {
     hookAnswer.complete("resume");
     await(letGo, "CRIU's last step");
     awaitFrozen();
-    site.shim().settle(Path.of(facts.cgroup));
+    site.shim().settle(Path.of(facts.cgroup), time.left(request));
     checkWhole();
   }
 
