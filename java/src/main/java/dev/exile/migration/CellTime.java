@@ -17,8 +17,13 @@ import java.util.List;
  */
 record CellTime(long monotonicShift, long boottimeShift) {
 
-  /** At home: tells the destination what the process's clocks say, and which waits have an end. */
-  static void describe(RestoreRequest.Builder request, int root, List<TimedWaits.Wait> waits) {
+  /**
+   * At home: tells the destination what the process's clocks say, and which waits have an end.
+   *
+   * @param dumpedNanos when the dump had been made, on this agent's CLOCK_MONOTONIC
+   */
+  static void describe(
+      RestoreRequest.Builder request, int root, List<TimedWaits.Wait> waits, long dumpedNanos) {
     TimeOffsets theirs = TimeOffsets.of(root);
     TimeOffsets ours = TimeOffsets.own();
     long ahead = theirs.monotonic() - ours.monotonic();
@@ -30,6 +35,7 @@ record CellTime(long monotonicShift, long boottimeShift) {
               .setEndNanos(wait.endNanos() == 0 ? 0 : wait.endNanos() + ahead));
     }
     request
+        .setDumpedNanos(dumpedNanos + ahead)
         .setBoottimeNanos(Clocks.boottime() + theirs.boottime() - ours.boottime())
         .setMonotonicNanos(Clocks.monotonic() + ahead);
   }
@@ -41,6 +47,13 @@ record CellTime(long monotonicShift, long boottimeShift) {
         : new CellTime(
             request.getMonotonicNanos() - Clocks.monotonic(),
             request.getBoottimeNanos() - Clocks.boottime());
+  }
+
+  /** How long ago the dump was made, in nanoseconds. */
+  long sinceDump(RestoreRequest request) {
+    return request.getDumpedNanos() == 0
+        ? 0
+        : Math.max(0, Clocks.monotonic() + monotonicShift - request.getDumpedNanos());
   }
 
   /** As the shim's job {@code cell} takes it. */
@@ -55,8 +68,7 @@ record CellTime(long monotonicShift, long boottimeShift) {
     for (WaitPlan wait : request.getWaitsList()) {
       left.add(
           "%d:%d:%d"
-              .formatted(
-                  wait.getTid(), wait.getNumber(), Math.max(0, wait.getEndNanos() - now)));
+              .formatted(wait.getTid(), wait.getNumber(), Math.max(0, wait.getEndNanos() - now)));
     }
     return left;
   }

@@ -2,6 +2,7 @@ package dev.exile.migration;
 
 import dev.exile.criu.Criu;
 import dev.exile.criu.QueuedSignals;
+import dev.exile.linux.Clocks;
 import dev.exile.memory.Algorithm;
 import dev.exile.memory.Journey;
 import dev.exile.process.ProcessTree;
@@ -48,6 +49,7 @@ public final class HomeMigration {
   private List<TimedWaits.Wait> waits = List.of();
   private volatile Forwarding forwarding;
   private long frozenAtNanos;
+  private long dumpedNanos;
   private volatile String cancelReason;
 
   private boolean commitAttempted;
@@ -199,6 +201,7 @@ public final class HomeMigration {
                   site.host()),
           e);
     }
+    dumpedNanos = Clocks.monotonic();
     facts.queuedSignals = QueuedSignals.settle(site.images(facts.id));
   }
 
@@ -224,7 +227,7 @@ public final class HomeMigration {
             .setOrphaned(frozen.orphaned());
     sockets.describe(request);
     streams.describe(request);
-    CellTime.describe(request, facts.pid, waits);
+    CellTime.describe(request, facts.pid, waits, dumpedNanos);
     RestoreReply reply = peer.restore(request.build());
     if (!reply.getRestored()) {
       throw new IOException(reply.getError());

@@ -1,6 +1,7 @@
 package dev.exile.migration;
 
 import dev.exile.criu.Criu;
+import dev.exile.criu.Timers;
 import dev.exile.process.Cell;
 import dev.exile.process.Cgroup;
 import dev.exile.rpc.peer.ListenerPlan;
@@ -75,6 +76,8 @@ final class Restoration {
     facts.listenerAddresses = listeners;
     facts.members = List.copyOf(request.getPidsList());
     streams.make(request);
+    Timers.advance(
+        site.images(facts.id), request.getPidsList(), time.sinceDump(request));
     List<String> command =
         site.criu()
             .restore(

@@ -83,11 +83,11 @@ public final class Proc {
 
   private static Optional<String> value(Optional<String> status, String key) {
     return status.flatMap(
-            text ->
-                text.lines()
-                    .filter(line -> line.startsWith(key + ":"))
-                    .map(line -> line.substring(key.length() + 1).trim())
-                    .findFirst());
+        text ->
+            text.lines()
+                .filter(line -> line.startsWith(key + ":"))
+                .map(line -> line.substring(key.length() + 1).trim())
+                .findFirst());
   }
 
   /** Resident memory in bytes, 0 where the process has ended. */
@@ -107,7 +107,8 @@ public final class Proc {
   /** The same for one of its threads. */
   static List<Integer> namespacePids(int pid, int tid) {
     List<Integer> pids = new ArrayList<>();
-    for (String part : value(read(pid, "task/" + tid + "/status"), "NSpid").orElse("").split("\\s+", -1)) {
+    for (String part :
+        value(read(pid, "task/" + tid + "/status"), "NSpid").orElse("").split("\\s+", -1)) {
       if (!part.isEmpty()) {
         pids.add(Integer.valueOf(part));
       }

@@ -1,8 +1,8 @@
 package dev.exile.process;
 
 /**
- * What the clocks of a process's time namespace are ahead of the machine's, see
- * time_namespaces(7). In nanoseconds; 0 where the kernel has no time namespaces.
+ * What the clocks of a process's time namespace are ahead of the machine's, see time_namespaces(7).
+ * In nanoseconds; 0 where the kernel has no time namespaces.
  *
  * @param monotonic of CLOCK_MONOTONIC
  * @param boottime of CLOCK_BOOTTIME

@@ -59,11 +59,13 @@ public final class TimedWaits {
    */
   public record Wait(int tid, int number, long endNanos) {}
 
-  /** When a thread last ran, in nanoseconds of its processor's clock, and how often it has slept. */
+  /**
+   * When a thread last ran, in nanoseconds of its processor's clock, and how often it has slept.
+   */
   private record Ran(long nanos, long sleeps) {}
 
   /** A system call in progress. */
-  private record Call(int pid, int tid, int number, long[] arguments) {}
+  private record Call(int pid, int tid, int number, List<Long> arguments) {}
 
   /** Right before the freeze: looks at how long each wait has lasted already. */
   public void before(Collection<Integer> pids) {
@@ -111,10 +113,10 @@ public final class TimedWaits {
   /** Where the kernel has written what was left; 0 where it has not. */
   private static long toldLeft(Call call) {
     return switch (call.number()) {
-      case NANOSLEEP -> call.arguments()[1];
-      case CLOCK_NANOSLEEP -> call.arguments()[3];
-      case SELECT, PSELECT -> call.arguments()[4];
-      case PPOLL -> call.arguments()[2];
+      case NANOSLEEP -> call.arguments().get(1);
+      case CLOCK_NANOSLEEP -> call.arguments().get(3);
+      case SELECT, PSELECT -> call.arguments().get(4);
+      case PPOLL -> call.arguments().get(2);
       default -> 0;
     };
   }
@@ -122,28 +124,28 @@ public final class TimedWaits {
   /** What it was asked to wait, in nanoseconds. */
   private static long duration(Call call) {
     return switch (call.number()) {
-      case POLL -> (int) call.arguments()[2] * 1_000_000L;
-      case NANOSLEEP -> time(call, call.arguments()[0]);
-      case CLOCK_NANOSLEEP, PPOLL -> time(call, call.arguments()[2]);
-      case FUTEX -> futex(call) == FUTEX_WAIT ? time(call, call.arguments()[3]) : 0;
-      default -> time(call, call.arguments()[4]);
+      case POLL -> call.arguments().get(2).intValue() * 1_000_000L;
+      case NANOSLEEP -> time(call, call.arguments().get(0));
+      case CLOCK_NANOSLEEP, PPOLL -> time(call, call.arguments().get(2));
+      case FUTEX -> futex(call) == FUTEX_WAIT ? time(call, call.arguments().get(3)) : 0;
+      default -> time(call, call.arguments().get(4));
     };
   }
 
   private static int futex(Call call) {
-    return (int) call.arguments()[1] & FUTEX_COMMAND;
+    return call.arguments().get(1).intValue() & FUTEX_COMMAND;
   }
 
   private static boolean hasEnd(Call call) {
-    long[] arguments = call.arguments();
+    List<Long> arguments = call.arguments();
     return switch (call.number()) {
-      case POLL -> (int) arguments[2] > 0;
+      case POLL -> arguments.get(2).intValue() > 0;
       case NANOSLEEP -> true;
-      case CLOCK_NANOSLEEP -> (arguments[1] & 1) == 0; // else a point in time, which stays
-      case SELECT, PSELECT -> arguments[4] != 0;
-      case PPOLL -> arguments[2] != 0;
+      case CLOCK_NANOSLEEP -> (arguments.get(1) & 1) == 0; // else a point in time, which stays
+      case SELECT, PSELECT -> arguments.get(4) != 0;
+      case PPOLL -> arguments.get(2) != 0;
       case FUTEX ->
-          arguments[3] != 0 && (futex(call) == FUTEX_WAIT || futex(call) == FUTEX_WAIT_BITSET);
+          arguments.get(3) != 0 && (futex(call) == FUTEX_WAIT || futex(call) == FUTEX_WAIT_BITSET);
       default -> false;
     };
   }
@@ -194,9 +196,9 @@ public final class TimedWaits {
     if (words.length < 9) {
       return Optional.empty(); // it runs, or waits for something else
     }
-    long[] arguments = new long[6];
-    for (int i = 0; i < arguments.length; i++) {
-      arguments[i] = Long.parseUnsignedLong(words[i + 1].substring(2), 16);
+    List<Long> arguments = new ArrayList<>();
+    for (int i = 1; i <= 6; i++) {
+      arguments.add(Long.parseUnsignedLong(words[i].substring(2), 16));
     }
     int number = Integer.parseInt(words[0]);
     if (number == RESTART) {

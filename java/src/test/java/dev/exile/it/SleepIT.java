@@ -26,16 +26,14 @@ class SleepIT {
   @ValueSource(longs = {0, 86_400})
   void everyKindOfSleepEndsWhenItWouldHaveEnded(long ahead, Testbed bed) throws Exception {
     Path file = bed.work().resolve("slept" + ahead);
-    String[] sleeper =
-        Workload.python("sleeper.py", file, SECONDS).toArray(String[]::new);
+    String[] sleeper = Workload.python("sleeper.py", file, SECONDS).toArray(String[]::new);
     Daemon daemon = ahead == 0 ? bed.daemon("a", sleeper) : ahead(bed, ahead, sleeper);
     Await.until(LIMIT, () -> "it sleeps", () -> Proc.read(file).contains("ready"));
     Thread.sleep(3_000); // long enough for one that starts over to be told from one that does not
 
     Exile.move(bed, daemon, "b");
 
-    Await.until(
-        LIMIT, () -> "all sleeps end: " + ends(file), () -> ends(file).size() == KINDS);
+    Await.until(LIMIT, () -> "all sleeps end: " + ends(file), () -> ends(file).size() == KINDS);
     System.out.printf("clock %d s ahead: %s%n", ahead, ends(file));
     ends(file)
         .forEach(
@@ -64,7 +62,8 @@ class SleepIT {
         .lines()
         .map(line -> line.split(" ", -1))
         .filter(words -> words.length == 3 && !words[0].equals("ready"))
-        .forEach(words -> ends.put(words[0], List.of(Long.valueOf(words[1]), Long.valueOf(words[2]))));
+        .forEach(
+            words -> ends.put(words[0], List.of(Long.valueOf(words[1]), Long.valueOf(words[2]))));
     return ends;
   }
 }
