@@ -91,7 +91,7 @@ static void tell(const struct body *body, pid_t tid, const siginfo_t *info)
 {
     char text[SIGINFO_TEXT];
 
-    if (siginfo_is_own(info))
+    if (siginfo_is_own(info, body->pid))
         return;
     siginfo_print(info, text);
     line_say(1, "held %d %d %s", body->pid, tid, text);
@@ -124,18 +124,15 @@ static int tell_thread(struct body *body, size_t index)
     size_t *told = &body->told[index];
     bool first = *told == 0;
     uint64_t listed = 0;
-    struct skip skip;
     int n;
 
-    skip_pick(body->skips, body->skip_count, body->pid, tid, &skip);
     do {
         siginfo_t list[PEEK_COUNT];
 
         n = trace_peek_signals(tid, false, *told, list, PEEK_COUNT);
         for (int i = 0; i < n; i++) {
             listed |= 1ULL << (list[i].si_signo - 1);
-            if (!first || !skip_next(&skip, list[i].si_signo))
-                tell(body, tid, &list[i]);
+            tell(body, tid, &list[i]);
         }
         if (n > 0)
             *told += (size_t)n;
@@ -159,41 +156,15 @@ int body_tell_held(struct body *body)
     return 0;
 }
 
-/* What the deputy is to skip: of the process's queue, and of the thread's that becomes its only one. */
-static int print_skips(const struct body *body, char *text, size_t size)
-{
-    size_t used = (size_t)snprintf(text, size, "%s=", DEPUTY_ENV_SKIP);
-    const char *comma = "";
-
-    for (size_t i = 0; i < body->skip_count; i++) {
-        const struct skip_one *one = &body->skips[i];
-        char thread[16] = "";
-
-        if (one->pid != body->pid || (one->tid && one->tid != body->executor) || one->count == 0)
-            continue;
-        if (one->tid)
-            snprintf(thread, sizeof(thread), "/%d", body->pid);
-        used += (size_t)snprintf(text + used, size - used, "%s%d%s:%d:%u", comma, body->pid, thread,
-                                 one->number, one->count);
-        if (used >= size)
-            return -E2BIG;
-        comma = ",";
-    }
-    return 0;
-}
-
 static int build(const struct body *body, const struct body_plan *plan, struct become *become)
 {
     char id[256];
     char socket[256];
-    char skip[4096];
     const char *argv[] = {plan->title, NULL};
-    const char *envp[] = {id, socket, skip, DEPUTY_ENV_STANDS "=" DEPUTY_STANDS_NOT, NULL};
+    const char *envp[] = {id, socket, DEPUTY_ENV_STANDS "=" DEPUTY_STANDS_NOT, NULL};
     uint64_t base;
     int error = proc_code_area(body->pid, sizeof(become->bytes), &base);
 
-    if (error == 0)
-        error = print_skips(body, skip, sizeof(skip));
     if (error < 0)
         return error;
     snprintf(id, sizeof(id), "%s=%s", DEPUTY_ENV_ID, plan->id);

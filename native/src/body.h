@@ -13,7 +13,6 @@
 
 #include "proc.h"
 #include "shim.h"
-#include "skip.h"
 
 #include <sys/types.h>
 
@@ -23,8 +22,6 @@ struct body {
     struct pids threads;
     bool stopped; /* by a SIGSTOP that came on the way */
     size_t *told; /* of each thread's private queue, how many were looked at */
-    const struct skip_one *skips;
-    size_t skip_count;
 };
 
 struct body_plan {

@@ -32,7 +32,6 @@
 
 enum {
     MAX_BACKS = 4096,
-    MAX_SKIPS = 4096,
     FREEZE_TIMEOUT_MS = 10000,
 };
 
@@ -41,11 +40,9 @@ struct deputize {
     int cgroup;
     struct body_plan plan;
     size_t back_count;
-    size_t skip_count;
 };
 
 static struct back backs[MAX_BACKS];
-static struct skip_one skips[MAX_SKIPS];
 
 static int take_option(struct deputize *job, int option, char *value)
 {
@@ -75,10 +72,6 @@ static int take_option(struct deputize *job, int option, char *value)
         return back_parse(value, &backs[job->back_count++]) == 0
                    ? 0
                    : usage_error("deputize: --back takes PID=/CGROUPDIR, not '%s'", value);
-    case 'k':
-        return skip_parse(value, skips, MAX_SKIPS, &job->skip_count) == 0
-                   ? 0
-                   : usage_error("deputize: --skip takes PID[/TID]:SIGNAL:COUNT,..., not '%s'", value);
     default:
         return usage_error("deputize: unknown option");
     }
@@ -89,7 +82,7 @@ static int parse(int argc, char **argv, struct deputize *job)
     static const struct option options[] = {
         {"cgroup", required_argument, NULL, 'c'},  {"id", required_argument, NULL, 'i'},
         {"socket", required_argument, NULL, 's'},  {"title", required_argument, NULL, 't'},
-        {"back", required_argument, NULL, 'b'},    {"skip", required_argument, NULL, 'k'},
+        {"back", required_argument, NULL, 'b'},
         {"program", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0},
     };
     int option;
@@ -147,7 +140,7 @@ static bool is_ending(pid_t pid)
 /* 0: deputy, or gone. */
 static int deputize(const struct deputize *job, pid_t pid)
 {
-    struct body body = {.pid = pid, .skips = skips, .skip_count = job->skip_count};
+    struct body body = {.pid = pid};
     const char *why = "";
     int status = -1;
     int error = prepare(job, &body, &why);

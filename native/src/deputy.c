@@ -57,7 +57,6 @@ struct deputy {
     const char *path;
     char *stands; /* in our environment, where the job watch reads it */
     int signals; /* a signalfd, only to be polled */
-    struct queue queue;
     struct kept kept[WINDOW]; /* number n is at n % WINDOW */
     uint64_t next;            /* number of the next signal */
     uint64_t oldest;          /* the oldest that is kept; == next: none is */
@@ -132,7 +131,7 @@ static void take_signals(struct deputy *deputy)
     while (deputy->in.fd >= 0 && !is_full(deputy)) {
         struct kept *kept = &deputy->kept[deputy->next % WINDOW];
 
-        if (queue_take(&deputy->queue, &kept->tid, &kept->info) <= 0) {
+        if (queue_take(&kept->tid, &kept->info) <= 0) {
             if (deputy->held > deputy->next)
                 deputy->held = deputy->next;
             return;
@@ -273,7 +272,6 @@ static int close_all(void)
 
 static int start(struct deputy *deputy)
 {
-    const char *skip = getenv(DEPUTY_ENV_SKIP);
     int error;
 
     deputy->id = getenv(DEPUTY_ENV_ID);
@@ -283,7 +281,7 @@ static int start(struct deputy *deputy)
     error = close_all();
     if (error < 0)
         return error;
-    if (!deputy->path || queue_open(&deputy->queue, skip ? skip : "") < 0)
+    if (!deputy->path || queue_open() < 0)
         return -EINVAL;
     disarm_timers();
     deputy->signals = queue_poll_fd();

@@ -4,7 +4,6 @@
 
 #define DEPUTY_ENV_ID "EXILE_DEPUTY"     /* the migration; set: this process is a deputy */
 #define DEPUTY_ENV_SOCKET "EXILE_SOCKET" /* the agent's unix socket */
-#define DEPUTY_ENV_SKIP "EXILE_SKIP"     /* see skip.h */
 #define DEPUTY_ENV_STANDS "EXILE_STANDS" /* changed in place: the deputy's own answer to who has stopped it */
 #define DEPUTY_STANDS_OWN "own"          /* it was told to stop */
 #define DEPUTY_STANDS_NOT "not"

@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_SKIPS = 2 * _NSIG };
-
 /* As the kernel has it. */
 struct action {
     void (*handler)(int);
@@ -47,17 +45,10 @@ static int set_action(int number, void (*handler)(int), unsigned long flags)
     return syscall(SYS_rt_sigaction, number, &action, NULL, sizeof(action.mask)) < 0 ? -errno : 0;
 }
 
-int queue_open(struct queue *queue, const char *text)
+int queue_open(void)
 {
-    struct skip_one skips[MAX_SKIPS];
     struct sigaction on_continue = {.sa_sigaction = wake, .sa_flags = SA_SIGINFO};
-    size_t used = 0;
-    int error = skip_parse(text, skips, MAX_SKIPS, &used);
 
-    if (error < 0)
-        return error;
-    skip_pick(skips, used, getpid(), getpid(), &queue->own);
-    skip_pick(skips, used, getpid(), 0, &queue->shared);
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all)) < 0)
         return -errno;
     sigfillset(&on_continue.sa_mask);
@@ -124,16 +115,14 @@ static int take_any(pid_t *tid, siginfo_t *info)
     return 0;
 }
 
-int queue_take(struct queue *queue, pid_t *tid, siginfo_t *info)
+int queue_take(pid_t *tid, siginfo_t *info)
 {
-    for (;;) {
-        int result = take_any(tid, info);
+    int result;
 
-        if (result <= 0)
-            return result;
-        if (!skip_next(*tid ? &queue->own : &queue->shared, info->si_signo) && !siginfo_is_own(info))
-            return 1;
-    }
+    do
+        result = take_any(tid, info);
+    while (result > 0 && siginfo_is_own(info, getpid()));
+    return result;
 }
 
 void queue_raise(int number)

@@ -6,19 +6,12 @@
 #define EXILE_QUEUE_H
 
 #include "shim.h"
-#include "skip.h"
-
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
-struct queue {
-    struct skip own;    /* of the only thread's queue */
-    struct skip shared; /* of the process's */
-};
-
-/* Blocks all signals, drops none. `skip` as in skip.h. */
-must_use int queue_open(struct queue *queue, const char *skip);
+/* Blocks all signals, drops none. */
+must_use int queue_open(void);
 
 /* Readable while a signal is pending; to be polled, not read. */
 must_use int queue_poll_fd(void);
@@ -27,7 +20,7 @@ must_use int queue_poll_fd(void);
  * Takes the next one that is to be forwarded. 1: got it; `tid` is 0 if it was sent to the process, else our
  * own. 0: none is pending.
  */
-must_use int queue_take(struct queue *queue, pid_t *tid, siginfo_t *info);
+must_use int queue_take(pid_t *tid, siginfo_t *info);
 
 /* Lets one signal act upon us as if nobody had ever handled it. Returns if that did not end us. */
 void queue_raise(int number);

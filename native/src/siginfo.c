@@ -40,27 +40,42 @@ int siginfo_parse(const char *text, siginfo_t *info)
     return info->si_signo > 0 && info->si_signo < _NSIG ? 0 : -EINVAL;
 }
 
-bool siginfo_is_own(const siginfo_t *info)
+/* Sent by the kernel without a code that tells why: mostly by a terminal, for whoever is there. */
+static bool kernels_own(int number)
 {
-    /* setitimer and alarm have no code of their own: the kernel is their sender. */
-    bool kernel = info->si_code == SI_KERNEL;
-
-    if (info->si_code == SI_TIMER)
-        return true;
-    switch (info->si_signo) {
+    switch (number) {
+    case SIGILL:
+    case SIGTRAP:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGSEGV:
+    case SIGSYS:
     case SIGCHLD:
-        return info->si_code > 0 && !kernel;
-    case SIGALRM:
+    case SIGALRM: /* setitimer and alarm */
     case SIGVTALRM:
     case SIGPROF:
     case SIGURG:
     case SIGXCPU:
     case SIGXFSZ:
     case SIGPIPE:
-        return kernel;
     case SIGIO:
-        return info->si_code > 0;
+        return true;
     default:
         return false;
+    }
+}
+
+bool siginfo_is_own(const siginfo_t *info, pid_t self)
+{
+    switch (info->si_code) {
+    case SI_TIMER:
+    case SI_MESGQ:
+    case SI_SIGIO:
+        return true;
+    case SI_KERNEL:
+        return kernels_own(info->si_signo);
+    default:
+        /* Other processes may use no code above 0. */
+        return info->si_code > 0 || info->si_pid == self;
     }
 }

@@ -19,9 +19,10 @@ void siginfo_print(const siginfo_t *info, char *text);
 must_use int siginfo_parse(const char *text, siginfo_t *info);
 
 /*
- * True for what a process brings upon itself: its timers, its children's ends, its descriptors. The body at
- * home and the deputy have such signals of their own; the real process gets its own at the destination.
+ * True for what the process `self` brings upon itself: faults, timers, its children's ends, its descriptors,
+ * what it raises. Of these, what was pending at the dump travels in CRIU's images (criu/QueuedSignals.java has
+ * the same rule), and since then the real process gets its own at the destination.
  */
-must_use bool siginfo_is_own(const siginfo_t *info);
+must_use bool siginfo_is_own(const siginfo_t *info, pid_t self);
 
 #endif

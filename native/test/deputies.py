@@ -36,8 +36,10 @@ def fields(text):
     return number, code, pid, uid, value
 
 
-def sigqueue(pid, number, value):
-    if LIBC.sigqueue(pid, number, ctypes.c_void_p(value)) < 0:
+def sigqueue(pid, number, value, tid=None, sender=None):
+    """As sigqueue(3) does, or to one thread; `sender` is who it claims to come from."""
+    info = struct.pack("<iiiiiiq", number, 0, -1, 0, sender or os.getpid(), os.getuid(), value).ljust(128, b"\0")
+    if (LIBC.syscall(297, pid, tid, number, info) if tid else LIBC.syscall(129, pid, number, info)) < 0:
         raise OSError(ctypes.get_errno(), "sigqueue")
 
 

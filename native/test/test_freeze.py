@@ -238,7 +238,7 @@ class UsageTest(unittest.TestCase):
                           ["freeze", "--what"], ["cell", "--id", "two words"], ["cell", "--id", "a", "--", "true"],
                           ["cell", "--id", "a", "--socket", "/s", "--first-pid", "1", "--", "true"],
                           ["cell", "--id", "a", "--socket", "/" + "s" * 120], ["hook"], ["hook", "x"],
-                          ["deputize"], ["deputize", "--cgroup", "c"], ["deputize", "--skip", "1:2"],
+                          ["deputize"], ["deputize", "--cgroup", "c"], ["deputize", "--back", "1:2"],
                           ["deputize", "--id", "i", "--socket", "/s", "--title", "t", "--cgroup", "/c", "x"],
                           ["watch"], ["watch", "--id", "i", "x"], ["post"], ["post", "--id", "i", "--cell", "x"]):
             with self.subTest(arguments):

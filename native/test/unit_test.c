@@ -5,7 +5,6 @@
 #include "lines.h"
 #include "proc.h"
 #include "siginfo.h"
-#include "skip.h"
 #include "stub.h"
 #include "sys.h"
 #include "talk.h"
@@ -177,40 +176,30 @@ static bool is_own(int number, int code)
 {
     siginfo_t info = {.si_signo = number, .si_code = code};
 
-    return siginfo_is_own(&info);
+    return siginfo_is_own(&info, 1);
 }
 
 static void what_a_process_brings_upon_itself_is_its_own(void)
 {
     CHECK(is_own(SIGALRM, SI_KERNEL) && !is_own(SIGALRM, SI_USER));
     CHECK(is_own(SIGCHLD, CLD_EXITED) && !is_own(SIGCHLD, SI_USER) && !is_own(SIGCHLD, SI_QUEUE));
-    CHECK(is_own(SIGUSR1, SI_TIMER) && !is_own(SIGUSR1, SI_TKILL));
+    CHECK(is_own(SIGUSR1, SI_TIMER) && is_own(SIGRTMIN, SI_MESGQ));
+    CHECK(is_own(SIGSEGV, SEGV_MAPERR) && is_own(SIGSEGV, SI_KERNEL));
     CHECK(is_own(SIGIO, POLL_IN) && is_own(SIGURG, SI_KERNEL));
     /* From a terminal. */
     CHECK(!is_own(SIGINT, SI_KERNEL) && !is_own(SIGWINCH, SI_KERNEL) && !is_own(SIGHUP, SI_KERNEL));
 }
 
-static void skips_are_counted_per_queue(void)
+static void what_a_process_raises_is_its_own(void)
 {
-    struct skip_one list[4];
-    struct skip skip;
-    size_t used = 0;
+    static const int codes[] = {SI_USER, SI_QUEUE, SI_TKILL};
 
-    CHECK(skip_parse("7:10:1,7/9:34:2", list, 4, &used) == 0 && used == 2);
-    CHECK(skip_parse("8:10:1", list, 4, &used) == 0 && used == 3);
-    CHECK(skip_parse("8:10:1,8:11:1", list, 4, &used) == -E2BIG);
-    for (const char *const *bad = (const char *const[]){"1", "1:2", "1:2:", "1:2:3,", ",1:2:3", "1/:2:3",
-                                                        "1:65:1", "0:2:3", "1:2:3:4", NULL};
-         *bad; bad++) {
-        used = 0;
-        CHECK(skip_parse(*bad, list, 4, &used) == -EINVAL);
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        siginfo_t info = {.si_signo = SIGABRT, .si_code = codes[i]};
+
+        info.si_pid = 7;
+        CHECK(siginfo_is_own(&info, 7) && !siginfo_is_own(&info, 8));
     }
-    used = 0;
-    CHECK(skip_parse("7:10:1,7/9:34:2,8:10:1", list, 4, &used) == 0);
-    skip_pick(list, used, 7, 9, &skip);
-    CHECK(!skip_next(&skip, 10) && skip_next(&skip, 34) && skip_next(&skip, 34) && !skip_next(&skip, 34));
-    skip_pick(list, used, 7, 0, &skip);
-    CHECK(skip_next(&skip, 10) && !skip_next(&skip, 10) && !skip_next(&skip, 0) && !skip_next(&skip, 65));
 }
 
 static void a_status_file_is_read(void)
@@ -276,7 +265,7 @@ int main(void)
     the_hooks_signals_differ();
     siginfo_goes_through_text();
     what_a_process_brings_upon_itself_is_its_own();
-    skips_are_counted_per_queue();
+    what_a_process_raises_is_its_own();
     a_status_file_is_read();
     a_stub_is_built_for_where_the_thread_was();
     what_a_body_is_to_execute_must_fit();

@@ -8,27 +8,20 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 
 /**
- * Signals that were pending at the dump and travel in CRIU's images: at home they are pending
- * still, and are not to be forwarded as well.
+ * Signals that were pending at the dump: those that others have sent do not travel in CRIU's
+ * images. They stand in home's queues still, and are forwarded from there as if they had come in
+ * exile. A standard signal that the process had got at the destination already would else, pending
+ * in its body at home, swallow the next of its number.
  *
- * <p>Few do. What others have sent is taken out of the images and is forwarded later, from home's
- * queues, as if it had come in exile: a standard signal that the process has already got at the
- * destination, while it is still pending in its body at home, would swallow the next of its number.
- * What a thread has brought upon itself (a fault, its own raise, a timer) has to meet it where it
- * stands, and travels.
- *
- * @param pid the process
- * @param tid the thread whose own queue they stand in, 0 for the process's shared one
- * @param number the signal's number
- * @param count how many of that number
+ * <p>What a process has brought upon itself (a fault, a timer, its own raise) has to meet the
+ * thread where it stands, and travels; at home it is left out (native/src/siginfo.c has the same
+ * rule).
  */
-public record QueuedSignals(int pid, int tid, int number, int count) {
+public final class QueuedSignals {
   /** An image file begins with two magic numbers; then each entry with its length. */
   private static final int MAGICS = 8;
 
@@ -46,90 +39,91 @@ public record QueuedSignals(int pid, int tid, int number, int count) {
   private static final int SI_SIGNO = 0;
   private static final int SI_CODE = 8;
   private static final int SI_PID = 16;
-  private static final int SI_USER = 0;
-  private static final int SI_QUEUE = -1;
-  private static final int SI_TKILL = -6;
+  private static final int SI_TIMER = -2;
+  private static final int SI_MESGQ = -3;
+  private static final int SI_SIGIO = -5;
   private static final int SI_KERNEL = 0x80;
-  // SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS
-  private static final Set<Integer> FAULTS = Set.of(4, 5, 7, 8, 11, 31);
 
   /**
-   * Takes out of a complete dump what others have sent.
-   *
-   * @return what is left, and travels
+   * SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGPIPE, SIGALRM, SIGCHLD, SIGURG, SIGXCPU, SIGXFSZ,
+   * SIGVTALRM, SIGPROF, SIGIO, SIGSYS: what the kernel sends a process for what itself has done.
    */
-  public static List<QueuedSignals> settle(Path images) throws IOException {
-    List<QueuedSignals> left = new ArrayList<>();
+  private static final Set<Integer> OWN =
+      Set.of(4, 5, 7, 8, 11, 13, 14, 17, 23, 24, 25, 26, 27, 29, 31);
+
+  private QueuedSignals() {}
+
+  /** Takes out of a complete dump what others have sent. */
+  public static void settle(Path images) throws IOException {
     for (UnknownFieldSet process : entries(images.resolve("pstree.img"))) {
       int pid = process.getField(PSTREE_PID).getVarintList().get(0).intValue();
       for (int tid : numbers(process.getField(PSTREE_THREADS))) {
         Path image = images.resolve("core-" + tid + ".img");
         UnknownFieldSet core = entries(image).get(0);
-        UnknownFieldSet settled =
-            map(
-                map(
-                    core,
-                    CORE_TASK,
-                    task -> map(task, TASK_SHARED_SIGNALS, queue -> own(queue, pid, 0, left))),
-                CORE_THREAD,
-                thread -> map(thread, THREAD_PRIVATE_SIGNALS, queue -> own(queue, pid, tid, left)));
+        UnknownFieldSet settled = settle(core, CORE_TASK, TASK_SHARED_SIGNALS, pid);
+        settled = settle(settled, CORE_THREAD, THREAD_PRIVATE_SIGNALS, pid);
         if (!settled.equals(core)) {
           overwrite(image, settled);
         }
       }
     }
-    return left;
   }
 
-  /** A queue without what others have sent; what stays in it is counted. */
-  private static UnknownFieldSet own(
-      UnknownFieldSet queue, int pid, int tid, List<QueuedSignals> left) throws IOException {
-    Map<Integer, Integer> counts = new LinkedHashMap<>();
+  private static UnknownFieldSet settle(UnknownFieldSet core, int holder, int queues, int pid)
+      throws IOException {
+    return change(core, holder, held -> change(held, queues, queue -> own(queue, pid)));
+  }
+
+  /** A queue without what others have sent. */
+  private static UnknownFieldSet own(UnknownFieldSet queue, int pid) throws IOException {
     UnknownFieldSet.Field.Builder kept = UnknownFieldSet.Field.newBuilder();
-    for (UnknownFieldSet entry : messages(queue, QUEUE_SIGNALS)) {
-      ByteBuffer siginfo =
-          entry
-              .getField(ENTRY_SIGINFO)
-              .getLengthDelimitedList()
-              .get(0)
-              .asReadOnlyByteBuffer()
-              .order(ByteOrder.nativeOrder());
-      if (!fromOthers(siginfo, pid)) {
-        kept.addLengthDelimited(entry.toByteString());
-        counts.merge(siginfo.getInt(SI_SIGNO), 1, Integer::sum);
+    for (ByteString entry : queue.getField(QUEUE_SIGNALS).getLengthDelimitedList()) {
+      if (isOwn(siginfo(UnknownFieldSet.parseFrom(entry)), pid)) {
+        kept.addLengthDelimited(entry);
       }
     }
-    counts.forEach((number, count) -> left.add(new QueuedSignals(pid, tid, number, count)));
-    return queue.toBuilder()
-        .clearField(QUEUE_SIGNALS)
-        .mergeField(QUEUE_SIGNALS, kept.build())
-        .build();
+    return with(queue, QUEUE_SIGNALS, kept);
   }
 
-  private static boolean fromOthers(ByteBuffer siginfo, int pid) {
-    return switch (siginfo.getInt(SI_CODE)) {
-      case SI_USER, SI_QUEUE, SI_TKILL -> siginfo.getInt(SI_PID) != pid;
-      case SI_KERNEL -> !FAULTS.contains(siginfo.getInt(SI_SIGNO)); // a terminal's keys, say
-      default -> false;
+  private static ByteBuffer siginfo(UnknownFieldSet entry) {
+    return entry
+        .getField(ENTRY_SIGINFO)
+        .getLengthDelimitedList()
+        .get(0)
+        .asReadOnlyByteBuffer()
+        .order(ByteOrder.nativeOrder());
+  }
+
+  private static boolean isOwn(ByteBuffer siginfo, int pid) {
+    int code = siginfo.getInt(SI_CODE);
+    return switch (code) {
+      case SI_TIMER, SI_MESGQ, SI_SIGIO -> true;
+      case SI_KERNEL -> OWN.contains(siginfo.getInt(SI_SIGNO)); // others: a terminal's keys, say
+      default -> code > 0 || siginfo.getInt(SI_PID) == pid; // no other process may use one above 0
     };
   }
 
   /** Changes the messages that a field holds; where there is none, nothing. */
-  private static UnknownFieldSet map(UnknownFieldSet holder, int field, Change change)
+  private static UnknownFieldSet change(UnknownFieldSet holder, int field, Change change)
       throws IOException {
     if (!holder.hasField(field)) {
       return holder;
     }
     UnknownFieldSet.Field.Builder changed = UnknownFieldSet.Field.newBuilder();
-    for (UnknownFieldSet message : messages(holder, field)) {
-      changed.addLengthDelimited(change.apply(message).toByteString());
+    for (ByteString message : holder.getField(field).getLengthDelimitedList()) {
+      changed.addLengthDelimited(change.apply(UnknownFieldSet.parseFrom(message)).toByteString());
     }
-    return holder.toBuilder().clearField(field).mergeField(field, changed.build()).build();
+    return with(holder, field, changed);
   }
 
   @FunctionalInterface
   private interface Change {
     UnknownFieldSet apply(UnknownFieldSet message) throws IOException;
+  }
+
+  private static UnknownFieldSet with(
+      UnknownFieldSet holder, int field, UnknownFieldSet.Field.Builder content) {
+    return holder.toBuilder().clearField(field).mergeField(field, content.build()).build();
   }
 
   /** Writes an image of one entry anew, with the magic numbers that it has. */
@@ -151,15 +145,6 @@ public record QueuedSignals(int pid, int tid, int number, int count) {
       entries.add(UnknownFieldSet.parseFrom(entry));
     }
     return entries;
-  }
-
-  private static List<UnknownFieldSet> messages(UnknownFieldSet holder, int field)
-      throws IOException {
-    List<UnknownFieldSet> messages = new ArrayList<>();
-    for (ByteString bytes : holder.getField(field).getLengthDelimitedList()) {
-      messages.add(UnknownFieldSet.parseFrom(bytes));
-    }
-    return messages;
   }
 
   /** A repeated number, which may be packed. */

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -45,6 +46,9 @@ final class CellTraffic {
   private final Set<Integer> ended = new TreeSet<>();
   private final Object telling = new Object();
   private Post post;
+
+  /** The last signal that a whole job was told of, by the PID it was for; under its own lock. */
+  private final Map<Integer, Long> toldJobs = new HashMap<>();
 
   /** What home knows; under {@link #telling}. */
   private Observation told;
@@ -92,14 +96,27 @@ final class CellTraffic {
       throw new IOException("the process does not run here yet; send again");
     }
     List<SentSignal> signals = batch.getSignalsList().stream().map(CellTraffic::received).toList();
-    streams.place(batch.getPlace());
+    try {
+      streams.place(batch.getPlace());
+    } catch (IOException e) {
+      LOG.warn("{}: its terminal's stand-in is not told its place: {}", facts.id, e.getMessage());
+    }
     Map<Integer, Integer> delivered = carrier.deliver(signals);
+    Map<Integer, Integer> left = new HashMap<>(delivered);
     for (SentSignal signal : signals) {
-      if (signal.isForJob() && delivered.containsKey(signal.pid())) {
+      if (left.merge(signal.pid(), -1, Integer::sum) >= 0 && signal.isForJob() && isNew(signal)) {
         alsoTell(signal);
       }
     }
     return SignalReceipt.newBuilder().putAllDelivered(delivered).build();
+  }
+
+  /** Whether it does not come for a second time, which others than the one it is for would see. */
+  private boolean isNew(SentSignal signal) {
+    synchronized (toldJobs) {
+      Long last = toldJobs.put(signal.pid(), signal.sequence());
+      return last == null || last < signal.sequence();
+    }
   }
 
   /**

@@ -2,7 +2,6 @@ package dev.exile.migration;
 
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
-import dev.exile.criu.QueuedSignals;
 import dev.exile.negotiation.Refusal;
 import dev.exile.process.ProcessState;
 import java.util.ArrayList;
@@ -89,9 +88,6 @@ public final class Facts {
 
   /** The listeners to be relayed, by key; replaced, never changed. */
   volatile Map<Integer, String> listenerAddresses = Map.of();
-
-  /** Signals that were pending at the dump: they travelled, and are not to be forwarded. */
-  List<QueuedSignals> queuedSignals = List.of();
 
   /** At home: signals that were sent in exile and delivered after it, by number; replaced. */
   public volatile Map<Integer, Long> signalsHeld = Map.of();

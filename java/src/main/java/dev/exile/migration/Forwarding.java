@@ -1,6 +1,7 @@
 package dev.exile.migration;
 
 import dev.exile.rpc.peer.Observation;
+import dev.exile.rpc.peer.Place;
 import dev.exile.rpc.peer.Signal;
 import dev.exile.rpc.peer.SignalBatch;
 import dev.exile.shim.ShimException;
@@ -53,7 +54,6 @@ final class Forwarding {
                 facts.memberStarts,
                 Path.of(facts.cgroup),
                 FrozenTree.origins(facts),
-                facts.queuedSignals,
                 "exile: " + facts.command + " @" + facts.to),
             site.shim(),
             site.deputies(),
@@ -96,9 +96,9 @@ final class Forwarding {
     List<SentSignal> taken = new ArrayList<>();
     for (SentSignal signal : batch) {
       if (signal.number() == SentSignal.SIGCONT) {
-        request.setPlace(streams.continued());
+        request.setPlace(continued());
       }
-      if (signal.isWindowChange() && streams.resized()) {
+      if (signal.isWindowChange() && resized()) {
         taken.add(signal);
         continue;
       }
@@ -114,6 +114,26 @@ final class Forwarding {
       delivered.putAll(peer.deliver(request.build()).getDeliveredMap());
     }
     return taken.isEmpty() ? delivered : counting(batch, taken, delivered);
+  }
+
+  // A signal goes its way, whatever has become of the terminal.
+
+  private Place continued() {
+    try {
+      return streams.continued();
+    } catch (IOException e) {
+      LOG.warn("{}: its place in its terminal is not known: {}", facts.id, e.getMessage());
+      return Place.UNKNOWN;
+    }
+  }
+
+  private boolean resized() {
+    try {
+      return streams.resized();
+    } catch (IOException e) {
+      LOG.warn("{}: its terminal's size is not passed on: {}", facts.id, e.getMessage());
+      return false;
+    }
   }
 
   /** How many of a batch are done, from the start on, where others than `taken` were delivered. */

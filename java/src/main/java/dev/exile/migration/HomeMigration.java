@@ -202,7 +202,7 @@ public final class HomeMigration {
           e);
     }
     dumpedNanos = Clocks.monotonic();
-    facts.queuedSignals = QueuedSignals.settle(site.images(facts.id));
+    QueuedSignals.settle(site.images(facts.id));
   }
 
   private void transfer() throws IOException, InterruptedException {

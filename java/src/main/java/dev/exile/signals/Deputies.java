@@ -124,6 +124,9 @@ public final class Deputies implements AutoCloseable {
       known = new Deputy(pid, deputizing.processes().get(pid), said.heldOf(pid));
       deputies.put(pid, known);
       queue(pid).addAll(said.held().getOrDefault(pid, List.of()));
+      if (watch != null) {
+        watch.add(pid); // it became one later than the others
+      }
       notifyAll();
     }
     return known;
@@ -199,8 +202,13 @@ public final class Deputies implements AutoCloseable {
   /** It has ended: where that is not our doing, the real process has been killed. */
   synchronized void ended(int pid) {
     Deputy deputy = deputies.get(pid);
-    if (deputy != null) {
-      deputy.gone();
+    if (deputy != null && deputy.alive()) {
+      LOG.warn(
+          "{}: the deputy {} is traced by somebody else: SIGKILL and SIGSTOP are not forwarded",
+          deputizing.id(),
+          pid);
+      watch.retry(pid);
+    } else if (deputy != null) {
       if (!deputy.isEnding()) {
         LOG.info("{}: the deputy of process {} was killed", deputizing.id(), pid);
         killed(pid);
@@ -227,6 +235,9 @@ public final class Deputies implements AutoCloseable {
           }
         } catch (IOException e) {
           LOG.debug("{}: signals wait: {}", deputizing.id(), e.getMessage());
+          Thread.sleep(RETRY_MILLIS);
+        } catch (RuntimeException e) {
+          LOG.error("{}: signals wait", deputizing.id(), e); // and the next try may go well
           Thread.sleep(RETRY_MILLIS);
         }
       }

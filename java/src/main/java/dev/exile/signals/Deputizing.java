@@ -1,6 +1,5 @@
 package dev.exile.signals;
 
-import dev.exile.criu.QueuedSignals;
 import dev.exile.shim.Shim;
 import dev.exile.shim.ShimException;
 import java.io.IOException;
@@ -9,7 +8,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Collectors;
 
 /**
  * What it takes to turn frozen bodies into deputies.
@@ -19,7 +17,6 @@ import java.util.stream.Collectors;
  *     PID; the root first: the one whose parent stays at home
  * @param cgroup that the bodies stand frozen in; may be gone, when all is done
  * @param origins the cgroup that each goes back to, by PID
- * @param queued signals that travelled in the images
  * @param title what {@code ps} shows
  */
 public record Deputizing(
@@ -27,7 +24,6 @@ public record Deputizing(
     Map<Integer, Long> processes,
     Path cgroup,
     Map<Integer, Path> origins,
-    List<QueuedSignals> queued,
     String title) {
   private static final int LIMIT_SECONDS = 60;
 
@@ -56,9 +52,6 @@ public record Deputizing(
                 "--title",
                 title));
     origins.forEach((pid, origin) -> arguments.addAll(List.of("--back", pid + "=" + origin)));
-    if (!queued.isEmpty()) {
-      arguments.addAll(List.of("--skip", skips()));
-    }
     int exit = KILLED;
     for (int run = 0; run < RUNS && exit >= KILLED; run++) {
       exit = run(shim.job("deputize", arguments), transcript);
@@ -85,14 +78,5 @@ public record Deputizing(
       Thread.currentThread().interrupt();
       throw new ShimException("interrupted while processes became deputies");
     }
-  }
-
-  private String skips() {
-    return queued.stream()
-        .map(
-            q ->
-                "%d%s:%d:%d"
-                    .formatted(q.pid(), q.tid() == 0 ? "" : "/" + q.tid(), q.number(), q.count()))
-        .collect(Collectors.joining(","));
   }
 }

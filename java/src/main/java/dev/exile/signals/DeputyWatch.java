@@ -5,6 +5,8 @@ import dev.exile.shim.Shim;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -15,6 +17,7 @@ import org.slf4j.LoggerFactory;
 final class DeputyWatch implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(DeputyWatch.class);
   private static final long RETRY_MILLIS = 200;
+  private static final long TRACED_SECONDS = 5;
 
   private final Shim shim;
   private final List<String> arguments;
@@ -45,6 +48,29 @@ final class DeputyWatch implements AutoCloseable {
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
+    }
+  }
+
+  /** Watches one more. */
+  synchronized void add(int pid) {
+    if (!arguments.contains(Integer.toString(pid))) {
+      arguments.add(Integer.toString(pid));
+    }
+    tell(pid);
+  }
+
+  /** Tries again, later, to watch one that could not be: somebody else traces it. */
+  void retry(int pid) {
+    CompletableFuture.delayedExecutor(TRACED_SECONDS, TimeUnit.SECONDS).execute(() -> tell(pid));
+  }
+
+  private synchronized void tell(int pid) {
+    if (job != null && !closed) {
+      try {
+        job.say("add " + pid);
+      } catch (IOException e) {
+        LOG.debug("the watcher has ended, the next one knows {}: {}", pid, e.getMessage());
+      }
     }
   }
 

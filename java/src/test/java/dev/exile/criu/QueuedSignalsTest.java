@@ -1,7 +1,6 @@
 package dev.exile.criu;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
-import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import com.google.protobuf.ByteString;
 import com.google.protobuf.UnknownFieldSet;
@@ -20,6 +19,7 @@ class QueuedSignalsTest {
   private static final int THREAD = 4712;
   private static final int OTHER = 99;
   private static final int SI_KERNEL = 0x80;
+  private static final int SI_TIMER = -2;
 
   @TempDir private Path images;
 
@@ -32,45 +32,39 @@ class QueuedSignalsTest {
 
   @Test
   void whatOthersHaveSentDoesNotTravel() throws IOException {
+    ByteString timers = signal(14, SI_TIMER, 0);
     core(
         PID,
-        List.of(signal(10, 0, OTHER), signal(40, -1, OTHER), signal(2, SI_KERNEL, 0)),
+        List.of(signal(10, 0, OTHER), signal(40, -1, OTHER), timers, signal(2, SI_KERNEL, 0)),
         List.of());
     core(THREAD, List.of(), List.of(signal(12, -6, OTHER)));
 
-    assertEquals(List.of(), QueuedSignals.settle(images));
-    assertEquals(List.of(), QueuedSignals.settle(images), "they are gone from the images");
+    QueuedSignals.settle(images);
+
+    byte[] process = image(PID);
+    byte[] thread = image(THREAD);
+    core(PID, List.of(timers), List.of());
+    core(THREAD, List.of(), List.of());
+    assertArrayEquals(image(PID), process);
+    assertArrayEquals(image(THREAD), thread);
   }
 
   @Test
-  void whatAThreadHasBroughtUponItselfTravels() throws IOException {
+  void whatAProcessHasBroughtUponItselfTravels() throws IOException {
     int segfault = 11;
     int mapError = 1;
     core(
         PID,
-        List.of(signal(14, -2, 0), signal(10, 0, OTHER)), // a POSIX timer's
-        List.of(signal(6, -6, PID), signal(13, 0, PID), signal(13, 0, PID)));
+        List.of(signal(34, SI_TIMER, 0), signal(14, SI_KERNEL, 0), signal(17, mapError, OTHER)),
+        List.of(signal(6, -6, PID), signal(13, 0, PID), signal(40, -1, PID)));
     core(THREAD, List.of(), List.of(signal(segfault, mapError, 0), signal(segfault, SI_KERNEL, 0)));
-
-    List<QueuedSignals> travelling =
-        List.of(
-            new QueuedSignals(PID, 0, 14, 1),
-            new QueuedSignals(PID, PID, 6, 1),
-            new QueuedSignals(PID, PID, 13, 2),
-            new QueuedSignals(PID, THREAD, segfault, 2));
-    assertEquals(travelling, QueuedSignals.settle(images));
-    assertEquals(travelling, QueuedSignals.settle(images), "they are in the images still");
-  }
-
-  @Test
-  void anImageWithNothingToTakeOutStaysAsItIs() throws IOException {
-    core(PID, List.of(signal(14, -2, 0)), List.of());
-    core(THREAD, List.of(), List.of());
-    byte[] before = Files.readAllBytes(images.resolve("core-" + PID + ".img"));
+    byte[] process = image(PID);
+    byte[] thread = image(THREAD);
 
     QueuedSignals.settle(images);
 
-    assertArrayEquals(before, Files.readAllBytes(images.resolve("core-" + PID + ".img")));
+    assertArrayEquals(process, image(PID));
+    assertArrayEquals(thread, image(THREAD));
   }
 
   /** As CRIU's images/core.proto has it, with a field of another kind beside each. */
@@ -112,6 +106,10 @@ class QueuedSignalsTest {
             UnknownFieldSet.Field.newBuilder()
                 .addLengthDelimited(content.build().toByteString())
                 .build());
+  }
+
+  private byte[] image(int tid) throws IOException {
+    return Files.readAllBytes(images.resolve("core-" + tid + ".img"));
   }
 
   private void write(String name, UnknownFieldSet.Builder entry) throws IOException {

@@ -107,7 +107,9 @@ class PumpDeathIT {
         Pipeline.start(
             bed,
             """
-            yes | prog bash -c 'cat; gate go; exit 3' | (cat >/dev/null; touch $work/ended)
+            yes | prog bash -c '
+              trap "touch $work/signalled" USR1
+              cat; gate go; exit 3' | (cat >/dev/null; touch $work/ended)
             echo ${PIPESTATUS[1]}
             """);
     pipeline.move();
@@ -119,6 +121,10 @@ class PumpDeathIT {
         () -> Resident.kill(bed, host, Resident.PUMP, Resident.KEEPER));
 
     pipeline.await("ended");
+    for (String signal : List.of("-CONT", "-WINCH", "-USR1")) {
+      bed.exec("a", "kill", signal, "" + pipeline.pid()).orFail();
+    }
+    pipeline.await("signalled");
     assertRunsOnlyOn("b", pipeline);
     assertEquals("3\n", pipeline.open("go").output());
     Await.until(

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -84,6 +85,47 @@ class ShimDeathIT {
         () -> log.process().copies("b").stream().allMatch(copy -> copy.state() == 'T'));
     bed.exec("a", "kill", "-KILL", "" + log.process().pid()).orFail();
     Await.until(LIMIT, () -> "it is killed", () -> log.process().copies("b").isEmpty());
+  }
+
+  /** A deputy cannot be watched while a debugger has it: that is no reason to kill the process. */
+  @Test
+  void aDeputyThatSomebodyTracesIsWatchedLater(Testbed bed) throws Exception {
+    Ticker ticker = new Ticker(bed, "traced");
+    Exile.move(bed, ticker.process, "b");
+    bed.agentStop("a", "KILL");
+    Path attached = bed.work().resolve("attached");
+    String tracer =
+        """
+        import ctypes, time
+        if ctypes.CDLL(None).ptrace(0x4206, %d, 0, 0) == 0: # PTRACE_SEIZE
+            open('%s', 'w').close()
+        time.sleep(60)
+        """;
+    Process debugger =
+        bed.spawn(
+            "a",
+            List.of("/usr/bin/python3", "-c", tracer.formatted(ticker.process.pid(), attached)));
+    Await.until(LIMIT, () -> "it is traced", () -> Files.exists(attached));
+    bed.agentStart("a");
+    Await.until(
+        LIMIT,
+        () -> "that is told: " + bed.agentLog("a"),
+        () -> bed.agentLog("a").contains("is traced by somebody else"));
+    ticker.assertGoesOn("b");
+
+    debugger.descendants().forEach(ProcessHandle::destroyForcibly);
+
+    Await.until(
+        LIMIT,
+        () -> "it is watched",
+        () -> {
+          bed.exec("a", "kill", "-STOP", "" + ticker.process.pid()).orFail();
+          return ticker.process.copies("b").stream().allMatch(copy -> copy.state() == 'T');
+        });
+    bed.exec("a", "kill", "-CONT", "" + ticker.process.pid()).orFail();
+    ticker.assertGoesOn("b");
+    ticker.process.kill();
+    ticker.assertGone();
   }
 
   @Test
