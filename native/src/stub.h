@@ -1,6 +1,6 @@
 /*
  * The machine code that runs inside other processes, and the registers to start it with. All that knows the
- * CPU (x86-64) is in stub.c; the procedures name no register.
+ * CPU (x86-64) is in stub.c and stub_wait.c; the procedures name no register.
  *
  * Every stub is built so that it needs nobody: once a thread's registers point at it, the thread gets to the
  * good end alone, whether or not we live to see it.
