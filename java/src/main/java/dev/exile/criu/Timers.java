@@ -40,8 +40,7 @@ public final class Timers {
   private Timers() {}
 
   /** Takes so many nanoseconds from every timer of these processes; what is due ends at once. */
-  public static void advance(Path images, Collection<Integer> pids, long nanos)
-      throws IOException {
+  public static void advance(Path images, Collection<Integer> pids, long nanos) throws IOException {
     for (int pid : pids) {
       change(
           images.resolve("core-" + pid + ".img"),

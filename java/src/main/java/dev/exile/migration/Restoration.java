@@ -76,8 +76,7 @@ final class Restoration {
     facts.listenerAddresses = listeners;
     facts.members = List.copyOf(request.getPidsList());
     streams.make(request);
-    Timers.advance(
-        site.images(facts.id), request.getPidsList(), time.sinceDump(request));
+    Timers.advance(site.images(facts.id), request.getPidsList(), time.sinceDump(request));
     List<String> command =
         site.criu()
             .restore(
