@@ -140,7 +140,9 @@ public final class DestinationMigration {
         }
         restoration.freeze(request, members);
       }
+      long connecting = System.nanoTime();
       restoration.connect(request, members);
+      facts.reconnectMicros = (System.nanoTime() - connecting) / 1000;
       restoration.release(request);
       synchronized (this) {
         lifecycle.enter(

@@ -2,6 +2,7 @@ package dev.exile.migration;
 
 import dev.exile.criu.Criu;
 import dev.exile.criu.Timers;
+import dev.exile.ipc.HomeShared;
 import dev.exile.process.Cell;
 import dev.exile.process.Cgroup;
 import dev.exile.rpc.peer.ListenerPlan;
@@ -85,9 +86,13 @@ final class Restoration {
                 site.shim().hook(),
                 request.getShellJob(),
                 streams.inherited());
+    options.addAll(streams.cellOptions());
+    if (request.getSharedFiles()) {
+      options.add("--shm");
+      options.add(site.images(facts.id).resolve(HomeShared.FILES_IMAGE).toString());
+    }
     int firstPid =
         request.getPidsList().stream().mapToInt(Integer::intValue).max().orElse(1) + PID_GAP;
-    options.addAll(streams.cellOptions());
     Cell.Started started =
         Cell.start(
             site.shim(),
