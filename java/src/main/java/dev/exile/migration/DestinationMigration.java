@@ -124,6 +124,8 @@ public final class DestinationMigration {
    * @throws IOException where it cannot; nothing is left then
    */
   void restore(RestoreRequest request) throws IOException, InterruptedException {
+    // Before anything else: the clocks are late by whatever takes time here.
+    CellTime time = CellTime.arriving(request);
     synchronized (this) {
       if (lifecycle.state() != DestinationState.RECEIVING) {
         throw new IOException("told to restore while " + lifecycle.state());
@@ -132,7 +134,7 @@ public final class DestinationMigration {
       lifecycle.enter(DestinationState.RESTORING, "all images are here");
     }
     try {
-      restoration.start(request);
+      restoration.start(request, time);
       Map<Integer, Integer> members = restoration.awaitHook();
       synchronized (this) {
         if (lifecycle.state() != DestinationState.RESTORING) {

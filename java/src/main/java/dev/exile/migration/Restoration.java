@@ -64,8 +64,8 @@ final class Restoration {
   }
 
   /** Starts the cell; CRIU begins to restore. */
-  void start(RestoreRequest request) throws IOException {
-    time = CellTime.arriving(request);
+  void start(RestoreRequest request, CellTime clocks) throws IOException {
+    time = clocks;
     List<String> options = new ArrayList<>(time.options());
     Directories.create(site.log(facts.id, "restore").getParent());
     facts.established = request.getSocketsCount();
