@@ -2,8 +2,13 @@
  * Job `cell`: starts the destination's init in its own namespaces, tells its PID and leaves.
  *
  *   exile-shim cell --id ID --socket PATH --first-pid PID [--root PID] [--env K=V] [--orphaned]
- *                   [--shm FILE] [--give PID:FD:NUMBER] [--terminal INDEX:UID:GID:MODE [--leader]] [--seat NUMBER]
+ *                   [--shm FILE] [--clocks MONOTONIC:BOOTTIME] [--give PID:FD:NUMBER]
+ *                   [--terminal INDEX:UID:GID:MODE [--leader]] [--seat NUMBER]
  *                   -- CRIU...
+ *
+ * --clocks makes a time namespace in which these two clocks are by so many nanoseconds ahead of ours (or behind
+ * them, where negative), so that they go on as they did at home. Where we may not set them (CAP_SYS_TIME), or the kernel has
+ * none, the line that tells the init's PID ends with "noclocks".
  *
  * --give duplicates descriptor FD of process PID, for CRIU to have it as NUMBER and to --inherit-fd it. It is
  * closed everywhere else.
@@ -16,6 +21,7 @@
  * The line that tells the init's PID then also tells the descriptor by which it holds the master.
  */
 #include "cell.h"
+#include "clocks.h"
 #include "criu.h"
 #include "lines.h"
 #include "seat.h"
@@ -92,6 +98,8 @@ static int take_give(char *text)
 
 static struct seat seat = {.master = -1, .slave = -1};
 
+static struct clocks clocks;
+
 static int take_option(struct cell *cell, int option, char *value)
 {
     switch (option) {
@@ -121,6 +129,8 @@ static int take_option(struct cell *cell, int option, char *value)
     case 't':
         return seat_parse(value, &seat) == 0 ? (cell->seat = &seat, 0)
                                              : usage_error("cell: --terminal takes INDEX:UID:GID:MODE");
+    case 'c':
+        return clocks_parse(value, &clocks) == 0 ? 0 : usage_error("cell: --clocks takes MONOTONIC:BOOTTIME");
     case 'l':
         seat.leader = true;
         return 0;
@@ -141,7 +151,7 @@ static int parse(int argc, char **argv, struct cell *cell)
         {"env", required_argument, NULL, 'e'},       {"give", required_argument, NULL, 'g'},
         {"terminal", required_argument, NULL, 't'},  {"leader", no_argument, NULL, 'l'},
         {"seat", required_argument, NULL, 'n'},      {"orphaned", no_argument, NULL, 'o'},
-        {"shm", required_argument, NULL, 'm'},
+        {"clocks", required_argument, NULL, 'c'},    {"shm", required_argument, NULL, 'm'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -189,6 +199,7 @@ int job_cell(int argc, char **argv)
     char line[LINE_SIZE];
     int report[2];
     int code = parse(argc, argv, &cell);
+    bool clocked;
     pid_t init;
 
     if (code)
@@ -197,6 +208,7 @@ int job_cell(int argc, char **argv)
         line_say(1, "error pipe: %s", strerror(errno));
         return EXIT_FAILED;
     }
+    clocked = clocks_shift(&clocks) == 0;
     init = sys_fork_into(CLONE_NEWPID | CLONE_NEWNS);
     if (init < 0) {
         line_say(1, "error cannot make namespaces: %s", strerror(-init));
@@ -208,7 +220,7 @@ int job_cell(int argc, char **argv)
     if (await_set_up(report[0], line) < 0)
         strcpy(line, "error the cell's init died while it set up");
     if (strncmp(line, "ok", 2) == 0) {
-        line_say(1, "cell %d%s", init, line + 2);
+        line_say(1, "cell %d%s%s", init, line + 2, clocked ? "" : " noclocks");
         return EXIT_OK;
     }
     line_say(1, "%s", line);

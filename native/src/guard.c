@@ -1,5 +1,6 @@
 /* The guard's worker: the commands of the agent, one line each, and one line as the answer. */
 #include "guard.h"
+#include "clocks.h"
 #include "criu.h"
 #include "settle.h"
 #include "sys.h"
@@ -124,15 +125,31 @@ static bool still_frozen(const struct guard *guard)
     return frozen;
 }
 
+/*
+ * CRIU takes a time namespace other than its own along, and would make it anew within the cell's, counting it
+ * twice. The cell's has the process's clocks already.
+ */
+static int share_clocks(const struct guard *guard)
+{
+    int cgroup = cgroup_open(guard->path);
+    pid_t pid = cgroup < 0 ? cgroup : cgroup_first(cgroup);
+
+    if (cgroup >= 0)
+        close(cgroup);
+    return pid > 0 ? clocks_join(pid) : pid;
+}
+
 static void do_dump(struct guard *guard)
 {
-    pid_t criu = criu_spawn(guard->criu, guard->apart ? CRIU_APART : 0, -1, &guard->shared->criu);
+    int clocks = share_clocks(guard);
+    pid_t criu = clocks < 0 ? clocks
+                            : criu_spawn(guard->criu, guard->apart ? CRIU_APART : 0, -1, &guard->shared->criu);
     char how[32];
     int pidfd;
     int status;
 
     if (criu < 0) {
-        line_say(1, "error cannot fork: %s", strerror(-criu));
+        line_say(1, "error cannot start criu: %s", strerror(-criu));
         return;
     }
     pidfd = sys_pidfd_open(criu);

@@ -1,7 +1,9 @@
 /*
  * Job `settle`: settle_cgroup() for those who are not the guard.
  *
- *   exile-shim settle --cgroup DIR       settled | error TEXT
+ *   exile-shim settle --cgroup DIR [TID:NUMBER:NANOSECONDS...]      settled | error TEXT
+ *
+ * Further words are timed waits, as the threads count themselves, and what is left of them: see waits.h.
  */
 #include "settle.h"
 #include "cgroup.h"
@@ -10,6 +12,7 @@
 #include "stub.h"
 #include "sys.h"
 #include "trace.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -120,15 +123,34 @@ int settle_interrupts(int cgroup)
     return settle_all(cgroup, settle_interrupted);
 }
 
+static int parse_waits(int count, char **words, struct wait_left *waits)
+{
+    for (int i = 0; i < count; i++) {
+        if (waits_parse(words[i], &waits[i]) < 0)
+            return usage_error("settle: a wait is TID:NUMBER:NANOSECONDS, not '%s'", words[i]);
+    }
+    return 0;
+}
+
 int job_settle(int argc, char **argv)
 {
+    struct wait_left *waits;
     int cgroup;
     int error;
 
-    if (argc != 3 || strcmp(argv[1], "--cgroup") != 0)
-        return usage_error("usage: exile-shim settle --cgroup DIR");
+    if (argc < 3 || strcmp(argv[1], "--cgroup") != 0)
+        return usage_error("usage: exile-shim settle --cgroup DIR [TID:NUMBER:NANOSECONDS...]");
+    waits = calloc((size_t)argc, sizeof(*waits));
+    error = waits ? parse_waits(argc - 3, argv + 3, waits) : EXIT_FAILED;
+    if (error) {
+        free(waits);
+        return error;
+    }
     cgroup = cgroup_open(argv[2]);
     error = cgroup < 0 ? cgroup : settle_cgroup(cgroup);
+    if (error == 0 && argc > 3)
+        error = waits_resume(cgroup, waits, (size_t)(argc - 3));
+    free(waits);
     if (cgroup >= 0)
         close(cgroup);
     if (error < 0) {

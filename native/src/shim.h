@@ -4,9 +4,9 @@
  * Layers, and a file may only call downwards:
  *   procedure   freeze.c guard.c cell.c init.c hook.c rehearse.c deputize.c body.c deputy.c watch.c post.c
  *               members.c injection.c settle.c pump.c stream.c terminal.c terminal_home.c terminal_there.c seat.c
- *               shm.c park.c
+ *               shm.c park.c waits.c
  *   readers     cgroup.c lines.c talk.c criu.c proc.c maps.c siginfo.c stub.c server.c resident.c keeper.c
- *               frames.c
+ *               frames.c clocks.c stub_wait.c
  *   raw calls   sys.c trace.c wire.c
  *
  * Errors inside the shim are negative errno values; the compiler rejects an unread result (must_use).

@@ -1,6 +1,6 @@
 /*
  * The machine code that runs inside other processes, and the registers to start it with. All that knows the
- * CPU (x86-64) is in stub.c; the procedures name no register.
+ * CPU (x86-64) is in stub.c and stub_wait.c; the procedures name no register.
  *
  * Every stub is built so that it needs nobody: once a thread's registers point at it, the thread gets to the
  * good end alone, whether or not we live to see it.
@@ -99,5 +99,22 @@ void regs_undo_interrupt(struct user_regs_struct *regs);
  * that is to repeat it; to it the same happens as if a signal had come just after the call.
  */
 must_use bool regs_undo_repetition(struct user_regs_struct *regs, uint64_t code);
+
+/*
+ * For waits. Of a thread that is to repeat a select, pselect or ppoll of this number: where the time is that it
+ * has left, which the kernel has written there; else 0. And whether that counts microseconds.
+ */
+must_use uint64_t wait_shortened(const struct user_regs_struct *regs, long number);
+must_use bool wait_counts_micros(long number);
+
+/* Whether the thread stands behind a system call that was interrupted. `code`: the two bytes before its
+ * instruction pointer. */
+must_use bool wait_failed(const struct user_regs_struct *regs, uint64_t code);
+
+/* Aims it at the same call, with so many nanoseconds left, for which there is a struct timespec at `time`. */
+void wait_call(struct user_regs_struct *regs, long number, uint64_t left, uint64_t time);
+
+/* `regs` are its own, `called` those right after the call. */
+void wait_result(struct user_regs_struct *regs, const struct user_regs_struct *called, long number);
 
 #endif

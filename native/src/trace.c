@@ -108,6 +108,27 @@ int trace_detach(pid_t tid, int number)
     return request(PTRACE_DETACH, tid, NULL, word((unsigned long)number));
 }
 
+int trace_to_call(pid_t tid)
+{
+    int status;
+    int error = request(PTRACE_SYSCALL, tid, NULL, NULL);
+
+    if (error < 0)
+        return error;
+    while (waitpid(tid, &status, __WALL) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    if (!WIFSTOPPED(status))
+        return -ESRCH;
+    return status >> 8 == (SIGTRAP | 0x80) ? 0 : -EINTR;
+}
+
+int trace_interrupt_now(pid_t tid)
+{
+    return request(PTRACE_INTERRUPT, tid, NULL, NULL);
+}
+
 int trace_get_regs(pid_t tid, struct user_regs_struct *regs)
 {
     return request(PTRACE_GETREGS, tid, NULL, regs);

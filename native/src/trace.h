@@ -43,6 +43,15 @@ must_use int trace_interrupt(pid_t tid);
 must_use int trace_continue(pid_t tid, int number);
 must_use int trace_detach(pid_t tid, int number);
 
+/*
+ * From a ptrace stop, to where the thread enters or leaves its next system call; seized with
+ * PTRACE_O_TRACESYSGOOD, all signals blocked. -EINTR: it has stopped for something else.
+ */
+must_use int trace_to_call(pid_t tid);
+
+/* Interrupts a thread that stands in a ptrace stop: as soon as it goes on. */
+must_use int trace_interrupt_now(pid_t tid);
+
 must_use int trace_get_regs(pid_t tid, struct user_regs_struct *regs);
 must_use int trace_set_regs(pid_t tid, const struct user_regs_struct *regs);
 must_use int trace_get_mask(pid_t tid, uint64_t *mask);

@@ -80,6 +80,23 @@ class CellCase(Case):
 
 @needs_root
 class CellTest(CellCase):
+    def test_its_clocks_are_ahead_of_ours_by_what_was_asked_for(self):
+        told = os.path.join(self.folder, "uptime")
+        before = time.clock_gettime(time.CLOCK_BOOTTIME)
+        # The init has its clocks from its start; CRIU's stand-in looks.
+        self.script(f"cut -d' ' -f1 /proc/uptime > {told}.new; mv {told}.new {told}; sleep 60",
+                    extra=["--clocks", "86400500000000:172800250000000"])
+        self.assertTrue(until(lambda: os.path.exists(told)))
+        with open(told) as f:
+            ahead = float(f.read()) - before
+        self.assertTrue(172800.2 < ahead < 172810, ahead)
+        with open(f"/proc/{self.init}/timens_offsets") as f:
+            offsets = {line.split()[0]: line.split()[1:] for line in f}
+        with open("/proc/self/timens_offsets") as f:
+            own = {line.split()[0]: line.split()[1:] for line in f}
+        self.assertEqual(86400, int(offsets["monotonic"][0]) - int(own["monotonic"][0]))
+        kill(self.init)
+
     def test_a_failed_restore_is_reported_and_nothing_is_left(self):
         for end, how in (("exit 3", "exit 3"), ("kill -9 $$", "signal 9")):
             agent = self.agent()

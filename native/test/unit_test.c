@@ -1,6 +1,7 @@
 /* Unit tests of what parses and formats; run under the address and undefined behaviour sanitizers. */
 #include "cell.h"
 #include "cgroup.h"
+#include "clocks.h"
 #include "criu.h"
 #include "lines.h"
 #include "proc.h"
@@ -8,6 +9,7 @@
 #include "stub.h"
 #include "sys.h"
 #include "talk.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -252,8 +254,46 @@ static void what_a_body_is_to_execute_must_fit(void)
     CHECK(become_build(&become, 0x7000, "/bin/x", much, argv) == -E2BIG);
 }
 
+static void waits_and_clocks_are_plain_numbers(void)
+{
+    struct wait_left wait;
+    struct clocks clocks = {0};
+
+    CHECK(waits_parse("12:230:5000000000", &wait) == 0);
+    CHECK(wait.tid == 12 && wait.number == 230 && wait.left == 5000000000);
+    CHECK(waits_parse("0:230:1", &wait) == -EINVAL && waits_parse("12:230", &wait) == -EINVAL);
+    CHECK(waits_parse("12:230:1x", &wait) == -EINVAL && waits_parse("", &wait) == -EINVAL);
+    CHECK(clocks_parse("-86400000000001:7", &clocks) == 0 && clocks.given);
+    CHECK(clocks.monotonic == -86400000000001 && clocks.boottime == 7);
+    CHECK(clocks_parse("1", &clocks) == -EINVAL && clocks_parse("1:", &clocks) == -EINVAL);
+    CHECK(clocks_parse("1:2:3", &clocks) == -EINVAL && !clocks.given);
+}
+
+static void an_interrupted_wait_is_made_once_more_with_what_is_left(void)
+{
+    struct user_regs_struct regs = {.rip = 0x1002, .rax = (uint64_t)-EINTR, .rdi = 1, .rdx = 2, .r10 = 3};
+    struct user_regs_struct calling = regs;
+
+    CHECK(wait_failed(&regs, 0x050f) && !wait_failed(&regs, 0x9090));
+    wait_call(&calling, SYS_clock_nanosleep, 7, 0x2000);
+    CHECK(calling.rip == 0x1000 && calling.rax == SYS_clock_nanosleep && (long)calling.orig_rax == -1);
+    CHECK(calling.rdi == 1 && calling.rdx == 0x2000 && calling.r10 == 3);
+    calling.rax = (uint64_t)-516;
+    wait_result(&regs, &calling, SYS_clock_nanosleep);
+    CHECK((long)regs.rax == -516 && regs.orig_rax == SYS_clock_nanosleep && regs.rip == 0x1002);
+    CHECK(regs.rdx == 2);
+    calling = (struct user_regs_struct){.rip = 2};
+    wait_call(&calling, SYS_poll, 1000001, 0x2000);
+    CHECK(calling.rdx == 2); /* milliseconds, never too few */
+    regs = (struct user_regs_struct){.rax = (uint64_t)-514, .rdx = 5, .r8 = 6};
+    CHECK(wait_shortened(&regs, SYS_select) == 6 && wait_shortened(&regs, SYS_ppoll) == 5);
+    CHECK(wait_shortened(&regs, SYS_poll) == 0);
+}
+
 int main(void)
 {
+    waits_and_clocks_are_plain_numbers();
+    an_interrupted_wait_is_made_once_more_with_what_is_left();
     numbers_are_plain_and_in_range();
     back_is_a_pid_and_an_absolute_directory();
     frozen_is_found_on_any_line();

@@ -17,8 +17,7 @@ def last_line(path):
 def main():
     work, status, before, after, on_b, deputy = pathlib.Path(sys.argv[1]), *sys.argv[2:]
     counting, connecting = (last_line(work / f"{name}.out") for name in ("counting", "connecting"))
-    migrations = last_line(work / "ps.out")
-    move = migrations[-1] if migrations else {}
+    move = last_line(work / "move.out")
     begun = counting["stallFromEpochMillis"]
     ended = begun + counting["stallMillis"]
     exiles = [how for start, _, how in connecting["connections"] if begun <= start <= ended]

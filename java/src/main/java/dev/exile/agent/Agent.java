@@ -63,6 +63,8 @@ public final class Agent implements AutoCloseable {
   private final DeputyServer deputies;
   private final Parks parks;
   private final Migrations migrations;
+  private final Board board;
+  private final Cluster cluster;
   private final Server peerServer;
   private final Server controlServer;
 
@@ -91,6 +93,11 @@ public final class Agent implements AutoCloseable {
     Function<String, Optional<PeerLink>> peerOf = name -> Optional.ofNullable(peers.get(name));
     migrations = new Migrations(site, carriers, this::relay, peerOf);
     migrations.load();
+    board =
+        new Board(
+            () -> migrations.all().stream().map(BoardRows::of).toList(), migrations::anyUnderWay);
+    site.journal().onChange(board::changed);
+    cluster = new Cluster(board, peers.values());
     cells = new CellServer(site.cellSocket(), migrations::cellSays);
     peerServer =
         NettyServerBuilder.forAddress(config.self().control())
@@ -102,9 +109,9 @@ public final class Agent implements AutoCloseable {
             .permitKeepAliveWithoutCalls(true)
             .maxInboundMessageSize(LARGEST_MESSAGE)
             .intercept(PeerService.callerInterceptor())
-            .addService(new PeerService(migrations, peerOf, criu))
+            .addService(new PeerService(migrations, peerOf, criu, board, cluster))
             .build();
-    controlServer = controlServer(new ControlService(config, migrations, peerOf, criu));
+    controlServer = controlServer(new ControlService(config, migrations, peerOf, criu, cluster));
     LOG.info(
         "{}: kernel {}, CRIU {}, images in {}",
         config.name(),
@@ -208,6 +215,8 @@ public final class Agent implements AutoCloseable {
     peerServer.start();
     migrations.start();
     rehearse();
+    board.start();
+    cluster.start();
     controlServer.start();
     Files.setPosixFilePermissions(config.socket(), PosixFilePermissions.fromString("rw-------"));
     LOG.info("{} listens at {}", config.name(), config.self());
@@ -229,6 +238,8 @@ public final class Agent implements AutoCloseable {
     try {
       controlServer.shutdown(); // whoever waits for a migration is still to hear how it ended
       migrations.stop(STOP_PATIENCE);
+      cluster.close();
+      board.close();
       if (!controlServer.awaitTermination(1, TimeUnit.SECONDS)) {
         controlServer.shutdownNow();
       }

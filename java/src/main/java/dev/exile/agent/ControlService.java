@@ -11,13 +11,13 @@ import dev.exile.negotiation.Refusal;
 import dev.exile.process.ProcessTree;
 import dev.exile.rpc.control.CancelReply;
 import dev.exile.rpc.control.CheckReply;
+import dev.exile.rpc.control.ClusterView;
 import dev.exile.rpc.control.ControlGrpc;
-import dev.exile.rpc.control.ListReply;
-import dev.exile.rpc.control.ListRequest;
 import dev.exile.rpc.control.MigrateEvent;
 import dev.exile.rpc.control.MigrateRequest;
 import dev.exile.rpc.control.MigrationRef;
 import dev.exile.rpc.control.Report;
+import dev.exile.rpc.control.WatchRequest;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ServerCallStreamObserver;
@@ -41,16 +41,19 @@ final class ControlService extends ControlGrpc.ControlImplBase {
   private final Migrations migrations;
   private final Function<String, Optional<PeerLink>> peers;
   private final CriuStatus criu;
+  private final Cluster cluster;
 
   ControlService(
       AgentConfig config,
       Migrations migrations,
       Function<String, Optional<PeerLink>> peers,
-      CriuStatus criu) {
+      CriuStatus criu,
+      Cluster cluster) {
     this.config = config;
     this.migrations = migrations;
     this.peers = peers;
     this.criu = criu;
+    this.cluster = cluster;
   }
 
   /** A call's work. */
@@ -219,13 +222,12 @@ final class ControlService extends ControlGrpc.ControlImplBase {
   }
 
   @Override
-  public void list(ListRequest request, StreamObserver<ListReply> observer) {
-    answer(
-        observer,
-        () ->
-            ListReply.newBuilder()
-                .addAllMigrations(migrations.all().stream().map(Reports::of).toList())
-                .build());
+  public void watch(WatchRequest request, StreamObserver<ClusterView> observer) {
+    if (request.getOnce()) {
+      answer(observer, cluster::view);
+    } else {
+      cluster.show((ServerCallStreamObserver<ClusterView>) observer);
+    }
   }
 
   /** Whether CRIU can work here, asked once when the agent starts. */

@@ -9,14 +9,17 @@ import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.PeerGrpc;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.rpc.peer.Rows;
 import dev.exile.rpc.peer.SignalBatch;
 import dev.exile.rpc.peer.SignalReceipt;
+import dev.exile.rpc.peer.WatchRequest;
 import dev.exile.sockets.Carrier;
 import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.netty.NettyChannelBuilder;
+import io.grpc.stub.StreamObserver;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.epoll.EpollSocketChannel;
 import io.netty.handler.ssl.SslContext;
@@ -110,6 +113,12 @@ final class GrpcPeer implements PeerLink, AutoCloseable {
     return call(DECISION, stub -> stub.observe(seen)).getState();
   }
 
+  /** Asks for its board, see {@link PeerBoard}; the observer hears of every end, this one's too. */
+  void watch(StreamObserver<Rows> observer) {
+    channel.resetConnectBackoff(); // when to try again is the caller's to say
+    PeerGrpc.newStub(channel).watch(WatchRequest.getDefaultInstance(), observer);
+  }
+
   @Override
   public Carrier carrier() throws IOException {
     return Carrier.connect(address.carrier(), host, tls, loops, CARRIER);
@@ -131,7 +140,7 @@ final class GrpcPeer implements PeerLink, AutoCloseable {
               .withDeadlineAfter(limit.toMillis(), TimeUnit.MILLISECONDS));
     } catch (StatusRuntimeException e) {
       Status status = e.getStatus();
-      String said = status.getDescription() == null ? status.getCode().name() : describe(status);
+      String said = describe(status);
       switch (status.getCode()) {
         case FAILED_PRECONDITION, INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNIMPLEMENTED ->
             throw new Refused(host + ": " + said);
@@ -144,7 +153,11 @@ final class GrpcPeer implements PeerLink, AutoCloseable {
     }
   }
 
-  private static String describe(Status status) {
+  /** What went wrong, in words for an operator. */
+  static String describe(Status status) {
+    if (status.getDescription() == null) {
+      return status.getCode().name();
+    }
     Throwable cause = status.getCause();
     if (cause == null || cause.getMessage() == null) {
       return status.getDescription();

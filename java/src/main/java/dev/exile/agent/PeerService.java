@@ -14,9 +14,11 @@ import dev.exile.rpc.peer.PeerGrpc;
 import dev.exile.rpc.peer.Reason;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.rpc.peer.Rows;
 import dev.exile.rpc.peer.SignalBatch;
 import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.rpc.peer.Standing;
+import dev.exile.rpc.peer.WatchRequest;
 import io.grpc.Context;
 import io.grpc.Contexts;
 import io.grpc.Grpc;
@@ -25,6 +27,7 @@ import io.grpc.ServerCall;
 import io.grpc.ServerCallHandler;
 import io.grpc.ServerInterceptor;
 import io.grpc.Status;
+import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -44,14 +47,20 @@ final class PeerService extends PeerGrpc.PeerImplBase {
   private final Migrations migrations;
   private final Function<String, Optional<PeerLink>> peers;
   private final ControlService.CriuStatus criu;
+  private final Board board;
+  private final Cluster cluster;
 
   PeerService(
       Migrations migrations,
       Function<String, Optional<PeerLink>> peers,
-      ControlService.CriuStatus criu) {
+      ControlService.CriuStatus criu,
+      Board board,
+      Cluster cluster) {
     this.migrations = migrations;
     this.peers = peers;
     this.criu = criu;
+    this.board = board;
+    this.cluster = cluster;
   }
 
   /** Puts the caller's verified host name into the context of its call. */
@@ -180,5 +189,11 @@ final class PeerService extends PeerGrpc.PeerImplBase {
   @Override
   public void observe(Observation seen, StreamObserver<Standing> observer) {
     answer(observer, caller -> standing(migrations.observe(seen, caller)));
+  }
+
+  @Override
+  public void watch(WatchRequest request, StreamObserver<Rows> observer) {
+    BoardFeed.start(board, (ServerCallStreamObserver<Rows>) observer);
+    cluster.heardOf(CALLER.get());
   }
 }

@@ -26,7 +26,7 @@ interface ProgressView extends AutoCloseable {
   }
 
   /** {@code System.console()} asks for standard input and output, and we write to neither. */
-  private static boolean isTerminal(int fd) {
+  static boolean isTerminal(int fd) {
     try {
       String file = Files.readSymbolicLink(Path.of("/proc/self/fd/" + fd)).toString();
       return file.startsWith("/dev/pts/")

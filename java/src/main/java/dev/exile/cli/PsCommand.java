@@ -1,72 +1,95 @@
 package dev.exile.cli;
 
-import dev.exile.rpc.control.ListRequest;
+import dev.exile.rpc.control.ClusterView;
+import dev.exile.rpc.control.WatchRequest;
 import java.io.PrintWriter;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 /** {@code exile ps}. */
-@Command(name = "ps", description = "List the migrations that this host's agent knows.")
+@Command(
+    name = "ps",
+    description = "List every process that is or was moved, on whatever host.",
+    footer = {
+      "",
+      "SOCKETS are connections and listeners at the move, SIGNALS those held in exile and those"
+          + " forwarded since. RUNS ON tells the PID, too, where that host counts it differently."
+    })
 final class PsCommand implements Callable<Integer> {
-  private static final List<String> HEAD =
-      List.of("ID", "ROLE", "PID", "COMMAND", "FROM", "TO", "STATE", "CONNS", "FROZEN");
+  /** The cursor to the top left corner, everything from there on cleared. */
+  private static final String REDRAW = "\033[H\033[J";
 
   @Spec private CommandSpec spec;
+
+  @Option(
+      names = {"-w", "--watch"},
+      description =
+          "Go on, and show every change: the table anew, or as JSON a line for each process or host"
+              + " that has changed.")
+  private boolean watch;
+
   @Mixin private OutputOption output;
   @Mixin private AgentOptions agent;
 
   @Override
   public Integer call() throws CliException {
+    PrintWriter out = spec.commandLine().getOut();
     try (ControlClient client = agent.connect()) {
-      List<MigrationView> migrations =
-          client.blocking().list(ListRequest.getDefaultInstance()).getMigrationsList().stream()
-              .map(MigrationView::of)
-              .toList();
-      PrintWriter out = spec.commandLine().getOut();
-      if (output.json()) {
-        Json.print(out, migrations);
-      } else {
-        print(migrations, out);
+      Iterator<ClusterView> views =
+          client.blocking().watch(WatchRequest.newBuilder().setOnce(!watch).build());
+      Set<Object> told = new HashSet<>();
+      boolean terminal = ProgressView.isTerminal(1);
+      while (views.hasNext()) {
+        ProcessesView view = ProcessesView.of(views.next());
+        if (watch && output.json()) {
+          told = tellNews(out, told, view);
+        } else if (output.json()) {
+          Json.print(out, view);
+        } else {
+          out.print(watch && terminal ? REDRAW : "");
+          view.print(out);
+        }
+        if (out.checkError()) {
+          break; // nobody reads any more
+        }
       }
-      return ExitCode.OK;
     }
+    if (watch) {
+      throw new CliException(ExitCode.FAILED, "the agent is being stopped");
+    }
+    return ExitCode.OK;
   }
 
-  private static void print(List<MigrationView> migrations, PrintWriter out) {
-    List<List<String>> rows = new ArrayList<>();
-    rows.add(HEAD);
-    migrations.forEach(m -> rows.add(row(m)));
-    int[] widths = new int[HEAD.size()];
-    for (List<String> row : rows) {
-      for (int i = 0; i < widths.length; i++) {
-        widths[i] = Math.max(widths[i], row.get(i).length());
+  /** A line for each that was not told like this before; returns what is known now. */
+  private static Set<Object> tellNews(PrintWriter out, Set<Object> told, ProcessesView view) {
+    Set<Object> now = new HashSet<>(view.processes());
+    now.addAll(view.unreachable());
+    for (ProcessView process : view.processes()) {
+      if (!told.contains(process)) {
+        Json.print(out, process);
       }
     }
-    for (List<String> row : rows) {
-      StringBuilder line = new StringBuilder();
-      for (int i = 0; i < widths.length; i++) {
-        line.append(row.get(i)).append(" ".repeat(widths[i] - row.get(i).length() + 2));
+    for (ProcessesView.Host host : view.unreachable()) {
+      if (!told.contains(host)) {
+        Json.print(out, host);
       }
-      out.println(line.toString().stripTrailing());
     }
-    out.flush();
+    for (Object before : told) {
+      if (before instanceof ProcessesView.Host host
+          && view.unreachable().stream().noneMatch(h -> h.host().equals(host.host()))) {
+        Json.print(out, new Back(host.host(), true));
+      }
+    }
+    return now;
   }
 
-  private static List<String> row(MigrationView m) {
-    return List.of(
-        m.id(),
-        m.role(),
-        Integer.toString(m.pid()),
-        m.command(),
-        m.from(),
-        m.to(),
-        m.state(),
-        Integer.toString(m.sockets().established()),
-        m.frozenMillis() == 0 ? "-" : Words.duration(m.frozenMillis()));
-  }
+  /** A host that answers again. */
+  private record Back(String host, boolean reachable) {}
 }

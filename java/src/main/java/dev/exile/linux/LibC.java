@@ -16,6 +16,8 @@ final class LibC {
 
   static native int close(int fd) throws LastErrorException;
 
+  static native int clock_gettime(int clock, long[] time) throws LastErrorException;
+
   static native int mkfifo(String path, int mode) throws LastErrorException;
 
   static native int fcntl(int fd, int command, int argument) throws LastErrorException;

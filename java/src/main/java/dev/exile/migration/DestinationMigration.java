@@ -124,14 +124,17 @@ public final class DestinationMigration {
    * @throws IOException where it cannot; nothing is left then
    */
   void restore(RestoreRequest request) throws IOException, InterruptedException {
+    // Before anything else: the clocks are late by whatever takes time here.
+    CellTime time = CellTime.arriving(request);
     synchronized (this) {
       if (lifecycle.state() != DestinationState.RECEIVING) {
         throw new IOException("told to restore while " + lifecycle.state());
       }
+      ExileState.arrive(facts, request.getState());
       lifecycle.enter(DestinationState.RESTORING, "all images are here");
     }
     try {
-      restoration.start(request);
+      restoration.start(request, time);
       Map<Integer, Integer> members = restoration.awaitHook();
       synchronized (this) {
         if (lifecycle.state() != DestinationState.RESTORING) {
@@ -142,7 +145,7 @@ public final class DestinationMigration {
       long connecting = System.nanoTime();
       restoration.connect(request, members);
       facts.reconnectMicros = (System.nanoTime() - connecting) / 1000;
-      restoration.release();
+      restoration.release(request);
       synchronized (this) {
         lifecycle.enter(
             DestinationState.RESTORED,
@@ -258,6 +261,7 @@ public final class DestinationMigration {
         lifecycle.enter(DestinationState.COMMITTED, home.host() + " has committed");
       }
       if (lifecycle.state() == DestinationState.COMMITTED) {
+        ExileState.leave(facts);
         restoration.thaw();
         lifecycle.force(DestinationState.RUNNING, "thawed");
       }

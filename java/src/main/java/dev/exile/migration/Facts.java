@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import dev.exile.ipc.SysvObject;
 import dev.exile.negotiation.Refusal;
+import dev.exile.process.ProcessState;
 import dev.exile.sockets.Felt;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -128,6 +129,15 @@ public final class Facts {
 
   /** At the destination: home knows of the end. */
   boolean homeTold;
+
+  /** At the destination: the root's PID as this host counts, 0 before it is restored. */
+  public int rootHere;
+
+  /** EXILE from the freeze to the resume; null where /proc is to be asked, or the other host. */
+  public volatile ProcessState processState;
+
+  /** The state that the root had before exile; null before. */
+  volatile ProcessState stateBefore;
 
   /** At home: the process has ended by itself before COMMIT. */
   public boolean exited;

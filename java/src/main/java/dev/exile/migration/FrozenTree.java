@@ -215,7 +215,7 @@ final class FrozenTree {
       return;
     }
     try {
-      shim.settle(cgroup.directory());
+      shim.settle(cgroup.directory(), List.of());
     } catch (IOException e) {
       // It runs all the same; a handler that has waited may find a wait that goes on.
       LOG.warn("{}: {}", facts.id, e.getMessage());

@@ -3,9 +3,11 @@ package dev.exile.migration;
 import dev.exile.criu.Criu;
 import dev.exile.criu.QueuedSignals;
 import dev.exile.ipc.HomeShared;
+import dev.exile.linux.Clocks;
 import dev.exile.memory.Algorithm;
 import dev.exile.memory.Journey;
 import dev.exile.process.ProcessTree;
+import dev.exile.process.TimedWaits;
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
@@ -50,9 +52,11 @@ public final class HomeMigration {
   private volatile HomeSockets sockets;
   private final HomeStreams streams;
   private List<String> streamed = List.of();
+  private List<TimedWaits.Wait> waits = List.of();
   private HomeShared shared;
   private volatile Forwarding forwarding;
   private long frozenAtNanos;
+  private long dumpedNanos;
   private volatile String cancelReason;
 
   private boolean commitAttempted;
@@ -175,8 +179,12 @@ public final class HomeMigration {
   private void freeze() throws IOException {
     enter(HomeState.FREEZING, "ready");
     frozenAtNanos = System.nanoTime();
+    ExileState.enter(facts);
+    TimedWaits waiting = new TimedWaits();
+    waiting.before(frozen.pids());
     frozen.freeze();
     facts.members = frozen.pids();
+    waits = waiting.interrupted(facts.members);
     facts.memberStarts = FrozenTree.startTicks(facts.members);
     long taking = System.nanoTime();
     sockets.take(facts.members);
@@ -205,6 +213,7 @@ public final class HomeMigration {
                   site.host()),
           e);
     }
+    dumpedNanos = Clocks.monotonic();
     QueuedSignals.settle(site.images(facts.id));
     shared.settle(site.images(facts.id));
     facts.sharedFiles = shared.names();
@@ -227,11 +236,13 @@ public final class HomeMigration {
             .setId(facts.id)
             .setRootPid(facts.pid)
             .addAllPids(facts.members)
+            .setState(facts.stateBefore.name())
             .setShellJob(frozen.shellJob())
             .setOrphaned(frozen.orphaned())
             .setSharedFiles(shared.files());
     sockets.describe(request);
     streams.describe(request);
+    CellTime.describe(request, facts.pid, waits, dumpedNanos);
     RestoreReply reply = peer.restore(request.build());
     if (!reply.getRestored()) {
       throw new IOException(reply.getError());
@@ -274,6 +285,7 @@ public final class HomeMigration {
         if (frozenAtNanos != 0) {
           facts.frozenMillis = millisSince(frozenAtNanos);
         }
+        ExileState.leave(facts);
         lifecycle.force(HomeState.FORWARDING, "runs at " + peer.host());
         forward();
         return;
@@ -381,6 +393,7 @@ public final class HomeMigration {
     // One that only waits for its parent has ended, too.
     facts.exited = ProcessTree.of(facts.pid).filter(t -> t.root().state() != 'Z').isEmpty();
     undo();
+    ExileState.leave(facts);
     lifecycle.force(HomeState.ROLLED_BACK, reason);
     tellRolledBack();
   }
@@ -454,6 +467,7 @@ public final class HomeMigration {
       rollBack("the agent of " + site.host() + " was restarted");
     } else if (lifecycle.state() == HomeState.ROLLING_BACK) {
       undo();
+      ExileState.leave(facts);
       lifecycle.force(HomeState.ROLLED_BACK, facts.reason);
       tellRolledBack();
     } else if (!lifecycle.state().isFinal()) {

@@ -29,6 +29,7 @@ public final class Journal {
 
   private final ObjectMapper mapper = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
   private final Path directory;
+  private volatile Runnable listener = () -> {};
 
   /** A journal in the given directory, which is made where it is missing. */
   public Journal(Path directory) throws IOException {
@@ -38,11 +39,17 @@ public final class Journal {
         PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
   }
 
+  /** Whom to tell of every change of any migration; it is to return at once. */
+  public void onChange(Runnable told) {
+    listener = told;
+  }
+
   /** Writes one migration's facts; on return they are on disk. */
   void save(Facts facts) throws IOException {
     synchronized (facts) {
       write(facts);
     }
+    listener.run();
   }
 
   private void write(Facts facts) throws IOException {

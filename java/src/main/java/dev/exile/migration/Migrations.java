@@ -306,6 +306,11 @@ public final class Migrations implements AutoCloseable {
         .toList();
   }
 
+  /** Whether a process is on its way, or lives away from its home. */
+  public boolean anyUnderWay() {
+    return !home.isEmpty() || !destination.isEmpty();
+  }
+
   /** The migration of that id in which this host is home. */
   public Optional<HomeMigration> atHome(String id) {
     return Optional.ofNullable(home.get(id));

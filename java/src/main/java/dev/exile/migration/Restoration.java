@@ -1,6 +1,7 @@
 package dev.exile.migration;
 
 import dev.exile.criu.Criu;
+import dev.exile.criu.Timers;
 import dev.exile.ipc.HomeShared;
 import dev.exile.process.Cell;
 import dev.exile.process.Cgroup;
@@ -24,6 +25,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The copy at the destination: CRIU restores it in a cell, up to the hook before resume; its
@@ -31,6 +34,7 @@ import java.util.concurrent.TimeoutException;
  * complete, and runs by a single write.
  */
 final class Restoration {
+  private static final Logger LOG = LoggerFactory.getLogger(Restoration.class);
   private static final Duration LIMIT = Duration.ofMinutes(2);
   private static final long SLICE_MILLIS = 100;
 
@@ -45,6 +49,7 @@ final class Restoration {
   private final CompletableFuture<String> hookAnswer = new CompletableFuture<>();
   private final CompletableFuture<Void> letGo = new CompletableFuture<>();
   private volatile Cell cell;
+  private CellTime time;
   private Closeable life;
 
   /** What the facts tell of: a cell that a former agent has started, or none yet. */
@@ -59,7 +64,9 @@ final class Restoration {
   }
 
   /** Starts the cell; CRIU begins to restore. */
-  void start(RestoreRequest request) throws IOException {
+  void start(RestoreRequest request, CellTime clocks) throws IOException {
+    time = clocks;
+    List<String> options = new ArrayList<>(time.options());
     Directories.create(site.log(facts.id, "restore").getParent());
     facts.established = request.getSocketsCount();
     facts.listening = request.getListenersCount();
@@ -70,6 +77,7 @@ final class Restoration {
     facts.listenerAddresses = listeners;
     facts.members = List.copyOf(request.getPidsList());
     streams.make(request);
+    Timers.advance(site.images(facts.id), request.getPidsList(), time.sinceDump(request));
     List<String> command =
         site.criu()
             .restore(
@@ -78,7 +86,7 @@ final class Restoration {
                 site.shim().hook(),
                 request.getShellJob(),
                 streams.inherited());
-    List<String> options = new ArrayList<>(streams.cellOptions());
+    options.addAll(streams.cellOptions());
     if (request.getSharedFiles()) {
       options.add("--shm");
       options.add(site.images(facts.id).resolve(HomeShared.FILES_IMAGE).toString());
@@ -97,6 +105,12 @@ final class Restoration {
             options,
             command);
     cell = started.cell();
+    if (!started.ownClocks()) {
+      LOG.warn(
+          "{}: the cell's monotonic clocks are this host's, not home's: the agent lacks"
+              + " CAP_SYS_TIME, or the kernel has no time namespaces",
+          facts.id);
+    }
     life = started.life();
     facts.cellInit = cell.init();
     facts.cellStartTicks = cell.startTicks();
@@ -143,6 +157,7 @@ final class Restoration {
    */
   void freeze(RestoreRequest request, Map<Integer, Integer> members) throws IOException {
     Cgroup parent = Cgroup.of(cell.init());
+    facts.rootHere = members.getOrDefault(request.getRootPid(), 0);
     facts.cgroup = parent.directory().resolve("exile-" + facts.id).toString();
     site.journal().save(facts); // before it is there: whoever comes after us finds it
     Cgroup cgroup = parent.create("exile-" + facts.id);
@@ -199,11 +214,11 @@ final class Restoration {
   }
 
   /** Lets CRIU finish; on return the copy stands frozen, complete and alone. */
-  void release() throws IOException, InterruptedException {
+  void release(RestoreRequest request) throws IOException, InterruptedException {
     hookAnswer.complete("resume");
     await(letGo, "CRIU's last step");
     awaitFrozen();
-    site.shim().settle(Path.of(facts.cgroup));
+    site.shim().settle(Path.of(facts.cgroup), time.left(request));
     checkWhole();
   }
 

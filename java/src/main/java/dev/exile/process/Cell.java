@@ -32,8 +32,9 @@ public record Cell(int init, long startTicks) {
    * @param life open as long as the agent lives: where it ends before the tree is restored, the
    *     cell ends too
    * @param master the init's descriptor for the master of the cell's terminal; -1 for none
+   * @param ownClocks whether its clocks are those that were asked for
    */
-  public record Started(Cell cell, Closeable life, int master) {}
+  public record Started(Cell cell, Closeable life, int master, boolean ownClocks) {}
 
   /**
    * Starts a cell that runs {@code restore} inside.
@@ -105,12 +106,14 @@ public record Cell(int init, long startTicks) {
     }
     String[] words = answer.trim().split(" ", -1);
     int init = Integer.parseInt(words[1]);
-    int master = words.length > 2 ? Integer.parseInt(words[2]) : -1;
+    boolean ownClocks = !words[words.length - 1].equals("noclocks");
+    boolean seated = words.length > (ownClocks ? 2 : 3);
+    int master = seated ? Integer.parseInt(words[2]) : -1;
     long start =
         Proc.info(init)
             .map(ProcessInfo::startTicks)
             .orElseThrow(() -> new ShimException("the cell has ended at once"));
-    return new Started(new Cell(init, start), life, master);
+    return new Started(new Cell(init, start), life, master, ownClocks);
   }
 
   /** True while the init runs. */

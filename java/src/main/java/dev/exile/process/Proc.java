@@ -78,13 +78,16 @@ public final class Proc {
 
   /** The value of a line of /proc/PID/status, such as {@code VmRSS}. */
   public static Optional<String> status(int pid, String key) {
-    return read(pid, "status")
-        .flatMap(
-            text ->
-                text.lines()
-                    .filter(line -> line.startsWith(key + ":"))
-                    .map(line -> line.substring(key.length() + 1).trim())
-                    .findFirst());
+    return value(read(pid, "status"), key);
+  }
+
+  private static Optional<String> value(Optional<String> status, String key) {
+    return status.flatMap(
+        text ->
+            text.lines()
+                .filter(line -> line.startsWith(key + ":"))
+                .map(line -> line.substring(key.length() + 1).trim())
+                .findFirst());
   }
 
   /** Resident memory in bytes, 0 where the process has ended. */
@@ -98,8 +101,14 @@ public final class Proc {
    * @return empty where the process has ended
    */
   public static List<Integer> namespacePids(int pid) {
+    return namespacePids(pid, pid);
+  }
+
+  /** The same for one of its threads. */
+  static List<Integer> namespacePids(int pid, int tid) {
     List<Integer> pids = new ArrayList<>();
-    for (String part : status(pid, "NSpid").orElse("").split("\\s+", -1)) {
+    for (String part :
+        value(read(pid, "task/" + tid + "/status"), "NSpid").orElse("").split("\\s+", -1)) {
       if (!part.isEmpty()) {
         pids.add(Integer.valueOf(part));
       }

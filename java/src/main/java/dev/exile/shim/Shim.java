@@ -79,9 +79,13 @@ public record Shim(Path program, Path hook) {
    * Gives the threads of a frozen tree back what the kernel had for those waits that CRIU has
    * turned into repetitions: a handler that is pending then interrupts them. See
    * native/src/settle.h.
+   *
+   * @param waits timed waits to be begun again, see native/src/waits.h, as TID:NUMBER:NANOSECONDS
    */
-  public void settle(Path cgroup) throws IOException {
-    try (LineJob job = LineJob.start(this, "settle", List.of("--cgroup", cgroup.toString()))) {
+  public void settle(Path cgroup, List<String> waits) throws IOException {
+    List<String> arguments = new ArrayList<>(List.of("--cgroup", cgroup.toString()));
+    arguments.addAll(waits);
+    try (LineJob job = LineJob.start(this, "settle", arguments)) {
       String answer = job.hear();
       if (!"settled".equals(answer)) {
         throw new ShimException(answer == null ? "settle has died" : answer);

@@ -4,6 +4,7 @@ import static dev.exile.cli.FakeAgent.progress;
 import static dev.exile.cli.FakeAgent.redis;
 import static dev.exile.cli.FakeAgent.refusal;
 import static dev.exile.cli.FakeAgent.result;
+import static dev.exile.cli.FakeAgent.row;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -11,7 +12,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.exile.rpc.control.CancelReply;
 import dev.exile.rpc.control.CheckReply;
+import dev.exile.rpc.control.ClusterRow;
+import dev.exile.rpc.control.ClusterView;
 import dev.exile.rpc.control.Report;
+import dev.exile.rpc.control.Unreachable;
 import io.grpc.Status;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -231,22 +235,88 @@ class ControlCommandsTest {
     assertEquals(ExitCode.FAILED, cli.exitCode());
   }
 
+  private static String processJson(String id, String state) {
+    return ("{\"id\":\"%s\",\"state\":\"%s\",\"stopped\":false,\"pid\":123,"
+            + "\"command\":\"redis-server\",\"home\":\"a\",\"runsOn\":\"b\",\"pidThere\":4711,"
+            + "\"to\":\"b\",\"algorithm\":\"total-copy\",\"migration\":\"FORWARDING\","
+            + "\"sockets\":{\"established\":51,\"listening\":2},\"signalsHeld\":1,"
+            + "\"signalsForwarded\":2,\"startedMillis\":1700000000000}")
+        .formatted(id, state);
+  }
+
+  private static ClusterView view(ClusterRow.Builder... rows) {
+    ClusterView.Builder view = ClusterView.newBuilder();
+    Stream.of(rows).forEach(view::addRows);
+    return view.build();
+  }
+
   @Test
-  void psIsATable() {
-    agent.report = redis("").setFrozenMillis(0).setState("TRANSFER").build();
+  void psIsATableWithTheHostsThatAreSilentAtItsFoot() {
+    agent.views =
+        List.of(
+            view(
+                    row("m1", "BLOCKED").setStopped(true),
+                    row("m2", "EXILE").setRunsOn("a").setPidThere(0).setMigration("DUMPING"),
+                    row("m3", "").setRunsOn("").setPidThere(0).setMigration("ENDED"))
+                .toBuilder()
+                .addUnreachable(
+                    Unreachable.newBuilder()
+                        .setHost("c")
+                        .setSinceMillis(1_700_000_000_123L)
+                        .setReason("connection refused"))
+                .build());
 
     assertEquals(
         List.of(
-            "ID  ROLE  PID  COMMAND       FROM  TO  STATE     CONNS  FROZEN",
-            "m1  home  123  redis-server  a     b   TRANSFER  51     -"),
+            "ID  PID  COMMAND       STATE              HOME  RUNS ON       ALGORITHM   MIGRATION"
+                + "   SOCKETS  SIGNALS",
+            "m1  123  redis-server  BLOCKED (stopped)  a     b (PID 4711)  total-copy  FORWARDING"
+                + "  51 + 2   1 + 2",
+            "m2  123  redis-server  EXILE              a     a             total-copy  DUMPING"
+                + "     51 + 2   1 + 2",
+            "m3  123  redis-server  -                  a     -             total-copy  ENDED"
+                + "       51 + 2   1 + 2",
+            "c cannot be reached since 2023-11-14T22:13:20Z: connection refused"),
         exile("ps").out().lines().toList());
   }
 
   @Test
-  void psAsJsonIsAnArrayOfTheSameObjects() {
-    assertEquals("[]\n", exile("ps", "-o", "json").out());
-    agent.report = redis("migrated").build();
-    assertEquals("[" + JSON + "]\n", exile("ps", "-o", "json").out());
+  void psAsJsonIsOneObjectWithProcessesAndSilentHosts() {
+    assertEquals("{\"processes\":[],\"unreachable\":[]}\n", exile("ps", "-o", "json").out());
+    agent.views =
+        List.of(
+            view(row("m1", "BLOCKED")).toBuilder()
+                .addUnreachable(Unreachable.newBuilder().setHost("c").setSinceMillis(5))
+                .build());
+    assertEquals(
+        "{\"processes\":["
+            + processJson("m1", "BLOCKED")
+            + "],\"unreachable\":[{\"host\":\"c\",\"sinceMillis\":5,\"reason\":\"\"}]}\n",
+        exile("ps", "-o", "json").out());
+  }
+
+  @Test
+  void aWatchedPsAsJsonIsALineForEachChangeUntilTheAgentStops() {
+    ClusterRow.Builder still = row("m1", "BLOCKED");
+    agent.views =
+        List.of(
+            view(still, row("m2", "READY")),
+            view(still, row("m2", "EXILE")).toBuilder()
+                .addUnreachable(Unreachable.newBuilder().setHost("c").setSinceMillis(5))
+                .build(),
+            view(still, row("m2", "EXILE")));
+    Cli cli = exile("ps", "--watch", "-o", "json");
+
+    assertEquals(
+        List.of(
+            processJson("m1", "BLOCKED"),
+            processJson("m2", "READY"),
+            processJson("m2", "EXILE"),
+            "{\"host\":\"c\",\"sinceMillis\":5,\"reason\":\"\"}",
+            "{\"host\":\"c\",\"reachable\":true}"),
+        cli.out().lines().toList());
+    assertEquals("exile: the agent is being stopped\n", cli.err());
+    assertEquals(ExitCode.FAILED, cli.exitCode());
   }
 
   @Test

@@ -2,9 +2,9 @@ package dev.exile.cli;
 
 import dev.exile.rpc.control.CancelReply;
 import dev.exile.rpc.control.CheckReply;
+import dev.exile.rpc.control.ClusterRow;
+import dev.exile.rpc.control.ClusterView;
 import dev.exile.rpc.control.ControlGrpc;
-import dev.exile.rpc.control.ListReply;
-import dev.exile.rpc.control.ListRequest;
 import dev.exile.rpc.control.MigrateEvent;
 import dev.exile.rpc.control.MigrateRequest;
 import dev.exile.rpc.control.MigrationRef;
@@ -14,6 +14,7 @@ import dev.exile.rpc.control.Refusal;
 import dev.exile.rpc.control.Report;
 import dev.exile.rpc.control.SignalCount;
 import dev.exile.rpc.control.Sockets;
+import dev.exile.rpc.control.WatchRequest;
 import io.grpc.Server;
 import io.grpc.Status;
 import io.grpc.netty.NettyServerBuilder;
@@ -25,6 +26,7 @@ import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.channel.epoll.EpollServerDomainSocketChannel;
 import io.netty.channel.unix.DomainSocketAddress;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -40,6 +42,7 @@ final class FakeAgent extends ControlGrpc.ControlImplBase {
   volatile CheckReply check;
   volatile Report report;
   volatile CancelReply cancel;
+  volatile List<ClusterView> views = List.of(ClusterView.getDefaultInstance());
   volatile Status failure;
 
   /** The migration that somebody has asked to cancel. */
@@ -95,6 +98,26 @@ final class FakeAgent extends ControlGrpc.ControlImplBase {
             SignalCount.newBuilder().setNumber(15).setName("SIGTERM").setHeld(1).setForwarded(2));
   }
 
+  /** A row of {@code exile ps}. */
+  static ClusterRow.Builder row(String id, String state) {
+    return ClusterRow.newBuilder()
+        .setId(id)
+        .setState(state)
+        .setCommand("redis-server")
+        .setHome("a")
+        .setRunsOn("b")
+        .setTo("b")
+        .setPid(123)
+        .setPidThere(4711)
+        .setAlgorithm("total-copy")
+        .setMigration("FORWARDING")
+        .setEstablished(51)
+        .setListening(2)
+        .setSignalsHeld(1)
+        .setSignalsForwarded(2)
+        .setStartedMillis(1_700_000_000_000L);
+  }
+
   static MigrateEvent result(Report.Builder report) {
     return MigrateEvent.newBuilder().setResult(report).build();
   }
@@ -141,12 +164,11 @@ final class FakeAgent extends ControlGrpc.ControlImplBase {
   }
 
   @Override
-  public void list(ListRequest asked, StreamObserver<ListReply> observer) {
-    ListReply.Builder reply = ListReply.newBuilder();
-    if (report != null) {
-      reply.addMigrations(report);
+  public void watch(WatchRequest asked, StreamObserver<ClusterView> observer) {
+    for (ClusterView view : asked.getOnce() ? List.of(views.get(0)) : views) {
+      observer.onNext(view);
     }
-    answer(observer, reply.build());
+    observer.onCompleted();
   }
 
   void close() throws InterruptedException {

@@ -7,7 +7,8 @@ import java.util.Set;
 
 /** A server that a test started in a host, and the copies of it that migrations make. */
 final class Daemon {
-  private static final Set<String> STARTERS = Set.of("", "sh", "dash", "bash", "setsid", "env");
+  private static final Set<String> STARTERS =
+      Set.of("", "sh", "dash", "bash", "setsid", "env", "unshare");
 
   private final Testbed bed;
   private final String home;
