@@ -2,11 +2,13 @@
  * Job `cell`: starts the destination's init in its own namespaces, tells its PID and leaves.
  *
  *   exile-shim cell --id ID --socket PATH --first-pid PID [--root PID] [--env K=V] [--orphaned]
- *                   [--give PID:FD:NUMBER] [--terminal INDEX:UID:GID:MODE [--leader]] [--seat NUMBER]
+ *                   [--shm FILE] [--give PID:FD:NUMBER] [--terminal INDEX:UID:GID:MODE [--leader]] [--seat NUMBER]
  *                   -- CRIU...
  *
  * --give duplicates descriptor FD of process PID, for CRIU to have it as NUMBER and to --inherit-fd it. It is
  * closed everywhere else.
+ *
+ * --shm gives the cell a /dev/shm of its own with what is packed in FILE, see shm.c.
  *
  * --terminal makes a pseudo terminal of that number (and owner, and mode in octal) in the cell, which is CRIU's
  * standard input and, with --seat (twice at most), its descriptor NUMBER, too. It is the controlling terminal
@@ -105,6 +107,9 @@ static int take_option(struct cell *cell, int option, char *value)
                                                        : usage_error("cell: --first-pid takes a PID above 1");
     case 'r':
         return parse_pid(value, &cell->root) == 0 ? 0 : usage_error("cell: --root takes a PID above 1");
+    case 'm':
+        cell->shm = value;
+        return 0;
     case 'o':
         cell->orphaned = true;
         return 0;
@@ -136,6 +141,7 @@ static int parse(int argc, char **argv, struct cell *cell)
         {"env", required_argument, NULL, 'e'},       {"give", required_argument, NULL, 'g'},
         {"terminal", required_argument, NULL, 't'},  {"leader", no_argument, NULL, 'l'},
         {"seat", required_argument, NULL, 'n'},      {"orphaned", no_argument, NULL, 'o'},
+        {"shm", required_argument, NULL, 'm'},
         {NULL, 0, NULL, 0},
     };
     int option;

@@ -20,17 +20,20 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void exec_criu(char *const argv[], bool lead, int terminal)
+static void exec_criu(char *const argv[], unsigned int how, int terminal)
 {
     sigset_t none;
 
-    if (lead && setpgid(0, 0) < 0)
+    if ((how & CRIU_LEADS) && setpgid(0, 0) < 0)
+        return;
+    if ((how & CRIU_APART) && unshare(CLONE_NEWIPC) < 0)
         return;
     for (int fd = 0; fd <= 2; fd++) {
         if (sys_null(fd) < 0)
@@ -51,7 +54,7 @@ static void exec_criu(char *const argv[], bool lead, int terminal)
     execvp(argv[0], argv);
 }
 
-pid_t criu_spawn(char *const argv[], bool lead, int terminal, volatile pid_t *told)
+pid_t criu_spawn(char *const argv[], unsigned int how, int terminal, volatile pid_t *told)
 {
     pid_t pid = fork();
 
@@ -60,7 +63,7 @@ pid_t criu_spawn(char *const argv[], bool lead, int terminal, volatile pid_t *to
     if (pid == 0) {
         if (told)
             *told = getpid();
-        exec_criu(argv, lead, terminal);
+        exec_criu(argv, how, terminal);
         _exit(127);
     }
     return pid;

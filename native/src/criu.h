@@ -11,13 +11,23 @@
 /* Descriptors from this number up are meant for CRIU, by its --inherit-fd. */
 enum { CRIU_FIRST_GIVEN = 64 };
 
+/* How CRIU is started; may be or-ed. */
+enum {
+    CRIU_LEADS = 1, /* it leads a process group of its own */
+    /*
+     * In an IPC namespace of its own: seen from there the target's is another, and CRIU dumps what is in it.
+     * From within the same one it refuses a target that uses SysV IPC.
+     */
+    CRIU_APART = 2,
+};
+
 /*
  * Forks and executes. The child has /dev/null for stdin, stdout and stderr, no other descriptor below
- * CRIU_FIRST_GIVEN, no blocked signal and our environment. `lead`: it leads a process group of its own.
+ * CRIU_FIRST_GIVEN, no blocked signal and our environment. `how`: CRIU_*.
  * `terminal`: stdin instead, or -1. It stores its own pid in *told (shared memory, may be NULL) before it
  * executes. A program that cannot be executed ends with 127, as in a shell.
  */
-must_use pid_t criu_spawn(char *const argv[], bool lead, int terminal, volatile pid_t *told);
+must_use pid_t criu_spawn(char *const argv[], unsigned int how, int terminal, volatile pid_t *told);
 
 /*
  * Makes a running `criu dump` fail by itself: see criu.c for why it is never signalled. Its target may be in

@@ -1,6 +1,8 @@
 /*
  * Job `freeze`: holds the freeze at home on behalf of the agent, so that no death leaves the process frozen.
  *
+ * --ipc: the tree uses SysV IPC, see CRIU_APART.
+ *
  *   agent --stdin/stdout--> worker --child--> criu dump
  *                             |
  *                           keeper (parent of the worker; the process that the agent started)
@@ -37,6 +39,7 @@ static int parse(int argc, char **argv, struct guard *guard)
     static const struct option options[] = {
         {"cgroup", required_argument, NULL, 'c'},
         {"back", required_argument, NULL, 'b'},
+        {"ipc", no_argument, NULL, 'i'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -49,6 +52,8 @@ static int parse(int argc, char **argv, struct guard *guard)
                 return usage_error("freeze: more than %d --back", MAX_BACKS);
             if (back_parse(optarg, &backs[guard->back_count++]) < 0)
                 return usage_error("freeze: --back takes PID=/CGROUPDIR, not '%s'", optarg);
+        } else if (option == 'i') {
+            guard->apart = true;
         } else {
             return usage_error("freeze: %s '%s'", option == ':' ? "no value for" : "unknown option",
                                argv[optind - 1]);

@@ -47,6 +47,8 @@ static void do_freeze(const struct guard *guard)
         line_say(1, "error cannot freeze %s: %s; and it did not thaw again", guard->path, strerror(-error));
     else if (error < 0)
         line_say(1, "error cannot freeze %s: %s", guard->path, strerror(-error));
+    else if (guard->apart && (error = settle_interrupts(cgroup)) < 0)
+        line_say(1, "error cannot look after interrupted waits in %s: %s", guard->path, strerror(-error));
     else
         line_say(1, "frozen %llu", (unsigned long long)(sys_now() - start));
     if (cgroup >= 0)
@@ -124,7 +126,7 @@ static bool still_frozen(const struct guard *guard)
 
 static void do_dump(struct guard *guard)
 {
-    pid_t criu = criu_spawn(guard->criu, false, -1, &guard->shared->criu);
+    pid_t criu = criu_spawn(guard->criu, guard->apart ? CRIU_APART : 0, -1, &guard->shared->criu);
     char how[32];
     int pidfd;
     int status;

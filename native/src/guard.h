@@ -25,6 +25,7 @@ struct guard {
     const struct back *backs;
     size_t back_count;
     char **criu;
+    bool apart; /* it uses SysV IPC, see CRIU_APART */
     struct guard_shared *shared;
     struct lines in;
     int keeper; /* its end means that the keeper is gone */

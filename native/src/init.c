@@ -15,6 +15,7 @@
 #include "cell.h"
 #include "criu.h"
 #include "seat.h"
+#include "shm.h"
 #include "sys.h"
 #include "talk.h"
 
@@ -87,6 +88,12 @@ static int set_up(const struct cell *cell)
     snprintf(before, sizeof(before), "%d", cell->first_pid - 1);
     if (cell->seat) {
         int error = seat_make(cell->seat);
+
+        if (error < 0)
+            return error;
+    }
+    if (cell->shm) {
+        int error = shm_make(cell->shm);
 
         if (error < 0)
             return error;
@@ -384,7 +391,7 @@ int init_run(const struct cell *cell, int report)
      * stop there by the keyboard's signals where it does at home: for the kernel that is where its parent,
      * which is us, is of the same session and of another group.
      */
-    init.criu = criu_spawn(cell->criu, !cell->orphaned, cell->seat ? cell->seat->slave : -1, NULL);
+    init.criu = criu_spawn(cell->criu, cell->orphaned ? 0 : CRIU_LEADS, cell->seat ? cell->seat->slave : -1, NULL);
     if (init.criu < 0) {
         line_say(report, "error cannot fork: %s", strerror(-init.criu));
         return EXIT_FAILED;

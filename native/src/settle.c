@@ -32,7 +32,22 @@ static int peek(pid_t tid, uint64_t address, uint64_t *word)
     return 0;
 }
 
-/* In its ptrace stop. */
+/* What is done to a thread in its ptrace stop. */
+typedef int settling(pid_t tid);
+
+static int settle_interrupted(pid_t tid)
+{
+    struct user_regs_struct regs;
+    uint64_t before;
+    int error = trace_get_regs(tid, &regs);
+
+    if (error < 0 || !regs_are_64_bit(&regs))
+        return error;
+    before = regs.rax;
+    regs_undo_interrupt(&regs);
+    return regs.rax == before ? 0 : trace_set_regs(tid, &regs);
+}
+
 static int settle_standing(pid_t tid)
 {
     struct user_regs_struct regs;
@@ -47,20 +62,20 @@ static int settle_standing(pid_t tid)
     return regs_undo_repetition(&regs, code) ? trace_set_regs(tid, &regs) : 0;
 }
 
-static int settle_thread(pid_t tid)
+static int settle_thread(pid_t tid, settling *settle)
 {
     int error = trace_stand(tid, 0);
     int let_go;
 
     if (error == 0)
-        error = settle_standing(tid);
+        error = settle(tid);
     let_go = trace_detach(tid, 0);
     if (error == 0)
         error = let_go;
     return error == -ESRCH ? 0 : error;
 }
 
-static int settle_process(pid_t pid)
+static int settle_process(pid_t pid, settling *settle)
 {
     struct pids threads = {0};
     int error = proc_threads(pid, &threads);
@@ -70,13 +85,13 @@ static int settle_process(pid_t pid)
 
         if (proc_status(pid, threads.list[i], &status) < 0 || status.state == 'Z' || status.state == 'X')
             continue;
-        error = settle_thread(threads.list[i]);
+        error = settle_thread(threads.list[i], settle);
     }
     pids_free(&threads);
     return error == -ENOENT || error == -ESRCH ? 0 : error;
 }
 
-int settle_cgroup(int cgroup)
+static int settle_all(int cgroup, settling *settle)
 {
     char list[65536 / 8];
     char *rest = NULL;
@@ -87,12 +102,22 @@ int settle_cgroup(int cgroup)
     if (n == sizeof(list) - 1)
         return -E2BIG;
     for (char *pid = strtok_r(list, "\n", &rest); pid; pid = strtok_r(NULL, "\n", &rest)) {
-        int error = settle_process((pid_t)strtol(pid, NULL, 10));
+        int error = settle_process((pid_t)strtol(pid, NULL, 10), settle);
 
         if (error < 0)
             return error;
     }
     return 0;
+}
+
+int settle_cgroup(int cgroup)
+{
+    return settle_all(cgroup, settle_standing);
+}
+
+int settle_interrupts(int cgroup)
+{
+    return settle_all(cgroup, settle_interrupted);
 }
 
 int job_settle(int argc, char **argv)

@@ -18,4 +18,10 @@
  */
 must_use int settle_cgroup(int cgroup);
 
+/*
+ * The same places, before CRIU comes: a wait without end for a semaphore that the freeze has interrupted with
+ * EINTR is to be repeated instead, see regs_undo_interrupt(). Frozen, nobody attached; left so.
+ */
+must_use int settle_interrupts(int cgroup);
+
 #endif

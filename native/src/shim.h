@@ -4,7 +4,7 @@
  * Layers, and a file may only call downwards:
  *   procedure   freeze.c guard.c cell.c init.c hook.c rehearse.c deputize.c body.c deputy.c watch.c post.c
  *               members.c injection.c settle.c pump.c stream.c terminal.c terminal_home.c terminal_there.c seat.c
- *               park.c
+ *               shm.c park.c
  *   readers     cgroup.c lines.c talk.c criu.c proc.c maps.c siginfo.c stub.c server.c resident.c keeper.c
  *               frames.c
  *   raw calls   sys.c trace.c wire.c

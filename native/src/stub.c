@@ -303,6 +303,12 @@ void regs_undo_interrupt(struct user_regs_struct *regs)
     case SYS_rt_sigtimedwait:
         endless = regs->rdx == 0;
         break;
+    case SYS_semop:
+        endless = true;
+        break;
+    case SYS_semtimedop:
+        endless = regs->r10 == 0;
+        break;
     default:
         endless = false;
         break;
@@ -321,6 +327,10 @@ static long interrupted(const struct user_regs_struct *regs)
     case SYS_pselect6:
     case SYS_ppoll:
     case SYS_clock_nanosleep:
+    case SYS_msgrcv:
+    case SYS_msgsnd:
+    case SYS_semop:
+    case SYS_semtimedop:
         return ERESTARTNOHAND;
     case SYS_read:
     case SYS_readv:

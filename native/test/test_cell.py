@@ -1,4 +1,5 @@
 """Jobs cell and hook, with a fake agent; sh stands in for CRIU."""
+import hashlib
 import os
 import subprocess
 import time
@@ -338,3 +339,41 @@ class CellTest(CellCase):
         for action in ("pre-restore", "post-restore", "network-unlock", "unknown"):
             environment = dict(os.environ, CRTOOLS_SCRIPT_ACTION=action, EXILE_ID="m1", EXILE_CELL_SOCKET="/x")
             self.assertEqual(0, subprocess.run([SHIM], env=environment, timeout=1).returncode)
+
+
+@needs_root
+class SharedMemory(CellCase):
+    def packed(self, content):
+        path = os.path.join(self.folder, "packed")
+        with open(path, "wb") as out:
+            out.write(content)
+        return path
+
+    def refused(self, content):
+        done = subprocess.run([SHIM, "cell", "--id", "m1", "--socket", self.socket, "--first-pid", "5000",
+                               "--shm", self.packed(content), "--", "true"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5)
+        self.assertEqual(1, done.returncode)
+        self.assertRegex(done.stdout, "^error cannot set up the cell: ")
+
+    def test_the_cell_has_the_files_and_the_host_does_not(self):
+        told = os.path.join(self.folder, "told")
+        packed = self.packed(b"d 1750 3 4 exile dir\nf 640 1 2 100000 exile dir/exile-a b\nl exile-c\n"
+                             b"x 65536 4\nx\nl\nx 99999 1\n!f 600 0 0 0 exile-empty\n")
+        self.agent()
+        self.script(f"cd /dev/shm; (find . -mindepth 1 -printf '%P %m %U %G %s %n\\n' | sort; md5sum exile-c) "
+                    f">{told}.new; mv {told}.new {told}", root=None, extra=["--shm", packed])
+        self.assertTrue(until(lambda: os.path.exists(told)))
+        content = bytearray(100000)
+        content[65536:65540], content[99999:] = b"x\nl\n", b"!"
+        with open(told) as lines:
+            self.assertEqual(["exile dir 1750 3 4 60 2", "exile dir/exile-a b 640 1 2 100000 2",
+                              "exile-c 640 1 2 100000 2", "exile-empty 600 0 0 0 1",
+                              hashlib.md5(content).hexdigest() + "  exile-c"], lines.read().splitlines())
+        self.assertFalse(os.path.exists("/dev/shm/exile-c"))
+
+    def test_names_that_lead_out_and_files_cut_short_are_refused(self):
+        for content in (b"f 600 0 0 1 ../x\n", b"f 600 0 0 1 /x\n", b"f 600 0 0 1 a/../../x\n", b"l x\n",
+                        b"f 600 0 0 9 x\nx 0 9\nshort", b"x 0 1\n!", b"nonsense\n", b"f 600 0 0 1 x"):
+            with self.subTest(content):
+                self.refused(content)

@@ -139,11 +139,14 @@ final class PeerService extends PeerGrpc.PeerImplBase {
         observer,
         caller -> {
           try {
-            migrations.restore(request, caller);
+            long connecting = migrations.restore(request, caller);
+            return RestoreReply.newBuilder()
+                .setRestored(true)
+                .setReconnectMicros(connecting)
+                .build();
           } catch (IOException e) {
             return RestoreReply.newBuilder().setError(e.getMessage()).build();
           }
-          return RestoreReply.newBuilder().setRestored(true).build();
         });
   }
 

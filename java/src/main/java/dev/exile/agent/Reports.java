@@ -4,11 +4,13 @@ import dev.exile.migration.DestinationState;
 import dev.exile.migration.Facts;
 import dev.exile.migration.HomeState;
 import dev.exile.negotiation.Refusal;
+import dev.exile.rpc.control.FeltConnection;
 import dev.exile.rpc.control.Phase;
 import dev.exile.rpc.control.Report;
 import dev.exile.rpc.control.SignalCount;
 import dev.exile.rpc.control.Sockets;
 import dev.exile.signals.SignalNames;
+import dev.exile.sockets.Felt;
 import java.util.Collection;
 import java.util.List;
 import java.util.Set;
@@ -36,7 +38,9 @@ final class Reports {
             .setSockets(
                 Sockets.newBuilder()
                     .setEstablished(facts.established)
-                    .setListening(facts.listening))
+                    .setListening(facts.listening)
+                    .setTakeMillis(facts.takeMicros / 1000.0)
+                    .setReconnectMillis(facts.reconnectMicros / 1000.0))
             .setRole(facts.role)
             .setStartedMillis(facts.startedMillis);
     facts
@@ -53,8 +57,32 @@ final class Reports {
               .setHeld(facts.signalsHeld.getOrDefault(number, 0L))
               .setForwarded(facts.signalsForwarded.getOrDefault(number, 0L)));
     }
+    report.setFelt(felt(facts.felt));
     report.addAllRefusals(refusals(facts.refusals));
     return report.build();
+  }
+
+  private static dev.exile.rpc.control.Felt felt(Felt felt) {
+    return dev.exile.rpc.control.Felt.newBuilder()
+        .setConnections(felt.connections())
+        .setWaited(felt.waited())
+        .setMedianMillis(felt.medianMillis())
+        .setP99Millis(felt.p99Millis())
+        .setWorstMillis(felt.worstMillis())
+        .setResets(felt.resets())
+        .addAllWorst(
+            felt.worst().stream()
+                .map(
+                    one ->
+                        FeltConnection.newBuilder()
+                            .setClient(one.client())
+                            .setBytesWaited(one.bytesWaited())
+                            .setWaitMillis(one.waitMillis())
+                            .setBytesRelayed(one.bytesRelayed())
+                            .setReset(one.reset())
+                            .build())
+                .toList())
+        .build();
   }
 
   static List<dev.exile.rpc.control.Refusal> refusals(Collection<Refusal> refusals) {

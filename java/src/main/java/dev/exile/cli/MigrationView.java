@@ -25,6 +25,7 @@ import java.util.List;
  * @param state of the state machine
  * @param startedMillis wall clock, since 1970
  * @param signals held in exile and forwarded since, by number; known at home only
+ * @param felt what the clients felt of the move; known at home only
  */
 @JsonPropertyOrder({
   "id",
@@ -44,7 +45,8 @@ import java.util.List;
   "role",
   "state",
   "startedMillis",
-  "signals"
+  "signals",
+  "felt"
 })
 record MigrationView(
     String id,
@@ -64,12 +66,13 @@ record MigrationView(
     String role,
     String state,
     long startedMillis,
-    List<SignalCount> signals) {
+    List<SignalCount> signals,
+    FeltView felt) {
   record Phase(String name, long millis) {}
 
   record SignalCount(int number, String name, long held, long forwarded) {}
 
-  record Sockets(int established, int listening) {}
+  record Sockets(int established, int listening, double takeMillis, double reconnectMillis) {}
 
   static MigrationView of(Report report) {
     return new MigrationView(
@@ -85,13 +88,18 @@ record MigrationView(
         report.getTotalMillis(),
         report.getBytesTransferred(),
         report.getPhasesList().stream().map(p -> new Phase(p.getName(), p.getMillis())).toList(),
-        new Sockets(report.getSockets().getEstablished(), report.getSockets().getListening()),
+        new Sockets(
+            report.getSockets().getEstablished(),
+            report.getSockets().getListening(),
+            report.getSockets().getTakeMillis(),
+            report.getSockets().getReconnectMillis()),
         RefusalView.of(report.getRefusalsList()),
         report.getRole(),
         report.getState(),
         report.getStartedMillis(),
         report.getSignalsList().stream()
             .map(s -> new SignalCount(s.getNumber(), s.getName(), s.getHeld(), s.getForwarded()))
-            .toList());
+            .toList(),
+        FeltView.of(report.getFelt()));
   }
 }

@@ -56,7 +56,12 @@ final class ShowCommand implements Callable<Integer> {
         view.sockets().established()
             + " established, "
             + view.sockets().listening()
-            + " listening");
+            + " listening; taken in %.1f ms, reconnected in %.1f ms"
+                .formatted(view.sockets().takeMillis(), view.sockets().reconnectMillis()));
+    if (view.felt().connections() > 0) {
+      line(out, "clients", view.felt().line());
+      view.felt().worst().forEach(one -> line(out, "client", one.line()));
+    }
     view.signals()
         .forEach(
             s ->

@@ -80,10 +80,17 @@ public record Criu(Path executable, String version) {
    *
    * @param shellJob whether the tree's session leader lives outside of the tree, or its terminal's
    *     other side does
+   * @param links whether it may give files another name for a while whose own is gone
    * @param external what is given to the tree at the restore instead, as --external names it
    */
   public List<String> dump(
-      int pid, Path images, Path log, Path cgroup, boolean shellJob, List<String> external) {
+      int pid,
+      Path images,
+      Path log,
+      Path cgroup,
+      boolean shellJob,
+      boolean links,
+      List<String> external) {
     List<String> command = common("dump", images, log, shellJob);
     command.addAll(
         List.of(
@@ -97,6 +104,9 @@ public record Criu(Path executable, String version) {
             "--skip-in-flight",
             "--ghost-limit",
             Long.toString(GHOST_LIMIT)));
+    if (links) {
+      command.add("--link-remap");
+    }
     external.forEach(one -> command.addAll(List.of("--external", one)));
     return command;
   }

@@ -22,9 +22,6 @@ import java.util.Set;
  * rule).
  */
 public final class QueuedSignals {
-  /** An image file begins with two magic numbers; then each entry with its length. */
-  private static final int MAGICS = 8;
-
   // Field numbers of CRIU's images/pstree.proto, core.proto and siginfo.proto.
   private static final int PSTREE_PID = 1;
   private static final int PSTREE_THREADS = 5;
@@ -55,11 +52,11 @@ public final class QueuedSignals {
 
   /** Takes out of a complete dump what others have sent. */
   public static void settle(Path images) throws IOException {
-    for (UnknownFieldSet process : entries(images.resolve("pstree.img"))) {
+    for (UnknownFieldSet process : Image.entries(images.resolve("pstree.img"))) {
       int pid = process.getField(PSTREE_PID).getVarintList().get(0).intValue();
       for (int tid : numbers(process.getField(PSTREE_THREADS))) {
         Path image = images.resolve("core-" + tid + ".img");
-        UnknownFieldSet core = entries(image).get(0);
+        UnknownFieldSet core = Image.entries(image).get(0);
         UnknownFieldSet settled = settle(core, CORE_TASK, TASK_SHARED_SIGNALS, pid);
         settled = settle(settled, CORE_THREAD, THREAD_PRIVATE_SIGNALS, pid);
         if (!settled.equals(core)) {
@@ -130,21 +127,10 @@ public final class QueuedSignals {
   private static void overwrite(Path image, UnknownFieldSet entry) throws IOException {
     byte[] bytes = entry.toByteArray();
     ByteBuffer file =
-        ByteBuffer.allocate(MAGICS + Integer.BYTES + bytes.length).order(ByteOrder.nativeOrder());
-    file.put(Files.readAllBytes(image), 0, MAGICS).putInt(bytes.length).put(bytes);
+        ByteBuffer.allocate(Image.MAGICS + Integer.BYTES + bytes.length)
+            .order(ByteOrder.nativeOrder());
+    file.put(Files.readAllBytes(image), 0, Image.MAGICS).putInt(bytes.length).put(bytes);
     Files.write(image, file.array());
-  }
-
-  private static List<UnknownFieldSet> entries(Path image) throws IOException {
-    ByteBuffer file = ByteBuffer.wrap(Files.readAllBytes(image)).order(ByteOrder.nativeOrder());
-    List<UnknownFieldSet> entries = new ArrayList<>();
-    file.position(MAGICS);
-    while (file.remaining() >= Integer.BYTES) {
-      byte[] entry = new byte[file.getInt()];
-      file.get(entry);
-      entries.add(UnknownFieldSet.parseFrom(entry));
-    }
-    return entries;
   }
 
   /** A repeated number, which may be packed. */

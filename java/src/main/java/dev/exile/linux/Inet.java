@@ -49,6 +49,8 @@ public final class Inet {
   /** As much of struct tcp_info as is used here, and offsets in it. */
   private static final int TCP_INFO_BYTES = 136;
 
+  private static final int TCPI_LAST_DATA_SENT = 44;
+  private static final int TCPI_LAST_DATA_RECV = 52;
   private static final int TCPI_BYTES_ACKED = 120;
   private static final int TCPI_BYTES_RECEIVED = 128;
 
@@ -106,6 +108,28 @@ public final class Inet {
     ByteBuffer info = ByteBuffer.wrap(bytes).order(ByteOrder.nativeOrder());
     return new TcpInfo(
         bytes[0] & 0xff, info.getLong(TCPI_BYTES_ACKED), info.getLong(TCPI_BYTES_RECEIVED));
+  }
+
+  /**
+   * How long ago a TCP connection has moved data, as precise as the kernel's tick.
+   *
+   * @param sentMillis since it has last sent any; since the connection was made, where it has not
+   * @param receivedMillis since it has last received any; the same
+   */
+  public record Ages(long sentMillis, long receivedMillis) {}
+
+  /** Asks for it. */
+  public static Ages ages(int fd) throws Errno {
+    byte[] bytes = new byte[TCP_INFO_BYTES];
+    try {
+      LibC.getsockopt(fd, IPPROTO_TCP, TCP_INFO, bytes, new int[] {bytes.length});
+    } catch (LastErrorException e) {
+      throw failed("getsockopt(TCP_INFO)", fd, e);
+    }
+    ByteBuffer info = ByteBuffer.wrap(bytes).order(ByteOrder.nativeOrder());
+    return new Ages(
+        Integer.toUnsignedLong(info.getInt(TCPI_LAST_DATA_SENT)),
+        Integer.toUnsignedLong(info.getInt(TCPI_LAST_DATA_RECV)));
   }
 
   /** Bytes written and not yet acknowledged by the peer; its own FIN counts. */

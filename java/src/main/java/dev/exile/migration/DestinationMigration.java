@@ -139,7 +139,9 @@ public final class DestinationMigration {
         }
         restoration.freeze(request, members);
       }
+      long connecting = System.nanoTime();
       restoration.connect(request, members);
+      facts.reconnectMicros = (System.nanoTime() - connecting) / 1000;
       restoration.release();
       synchronized (this) {
         lifecycle.enter(

@@ -2,7 +2,9 @@ package dev.exile.migration;
 
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import dev.exile.ipc.SysvObject;
 import dev.exile.negotiation.Refusal;
+import dev.exile.sockets.Felt;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -62,6 +64,15 @@ public final class Facts {
   /** Connections that were relayed at the move. */
   public int established;
 
+  /** From the freeze until all sockets were taken, in microseconds; at home only. */
+  public long takeMicros;
+
+  /** Until all sockets were connected at the destination, in microseconds. */
+  public long reconnectMicros;
+
+  /** At home: what the clients felt; replaced, never changed. */
+  public volatile Felt felt = Felt.NOTHING;
+
   /** Listening sockets. */
   public int listening;
 
@@ -87,6 +98,12 @@ public final class Facts {
 
   /** The listeners to be relayed, by key; replaced, never changed. */
   volatile Map<Integer, String> listenerAddresses = Map.of();
+
+  /** At home: the SysV objects that travelled. */
+  List<SysvObject> sysvObjects = List.of();
+
+  /** At home: the files of /dev/shm that travelled, with their inodes. */
+  Map<String, Long> sharedFiles = Map.of();
 
   /** At home: signals that were sent in exile and delivered after it, by number; replaced. */
   public volatile Map<Integer, Long> signalsHeld = Map.of();

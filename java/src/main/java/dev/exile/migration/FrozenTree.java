@@ -1,5 +1,6 @@
 package dev.exile.migration;
 
+import dev.exile.ipc.HomeShared;
 import dev.exile.process.Cgroup;
 import dev.exile.process.Proc;
 import dev.exile.process.ProcessInfo;
@@ -45,7 +46,8 @@ final class FrozenTree {
   }
 
   /** Moves the tree, which runs on, into its cgroup and starts the guard. */
-  static FrozenTree prepare(Site site, Facts facts, ProcessTree tree) throws IOException {
+  static FrozenTree prepare(Site site, Facts facts, ProcessTree tree, HomeShared shared)
+      throws IOException {
     Path origin = Cgroup.of(tree.root().pid()).directory();
     facts.cgroup = origin.resolve("exile-" + facts.id).toString();
     site.journal().save(facts); // before it is there: whoever comes after us finds it
@@ -61,8 +63,10 @@ final class FrozenTree {
                 site.log(facts.id, "dump"),
                 cgroup.directory(),
                 shellJob,
+                shared.files(),
                 terminal ? Terminal.external() : List.of());
-    FreezeGuard guard = FreezeGuard.start(site.shim(), cgroup.directory(), origins(facts), dump);
+    FreezeGuard guard =
+        FreezeGuard.start(site.shim(), cgroup.directory(), origins(facts), shared.sysv(), dump);
     return new FrozenTree(site.shim(), facts, tree, shellJob, guard);
   }
 

@@ -2,6 +2,7 @@ package dev.exile.migration;
 
 import dev.exile.criu.Criu;
 import dev.exile.criu.QueuedSignals;
+import dev.exile.ipc.HomeShared;
 import dev.exile.memory.Algorithm;
 import dev.exile.memory.Journey;
 import dev.exile.process.ProcessTree;
@@ -9,11 +10,13 @@ import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.shim.ShimException;
+import dev.exile.sockets.Felt;
 import dev.exile.streams.HomeStreams;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
@@ -28,6 +31,9 @@ import org.slf4j.LoggerFactory;
 public final class HomeMigration {
   private static final Logger LOG = LoggerFactory.getLogger(HomeMigration.class);
   private static final long ASK_AGAIN_MILLIS = 500;
+
+  /** After the resume: by then the clients have had their answers. */
+  private static final long FELT_SECONDS = 5;
 
   private final Site site;
   private final PeerLink peer;
@@ -44,6 +50,7 @@ public final class HomeMigration {
   private volatile HomeSockets sockets;
   private final HomeStreams streams;
   private List<String> streamed = List.of();
+  private HomeShared shared;
   private volatile Forwarding forwarding;
   private long frozenAtNanos;
   private volatile String cancelReason;
@@ -158,7 +165,8 @@ public final class HomeMigration {
     Directories.create(site.log(facts.id, "dump").getParent());
     sockets = HomeSockets.open(facts, peer, site);
     streams.prepare(tree.pids(), streamed);
-    frozen = FrozenTree.prepare(site, facts, tree);
+    shared = HomeShared.of(tree.pids());
+    frozen = FrozenTree.prepare(site, facts, tree, shared);
     algorithm.whileRunning(journey());
   }
 
@@ -170,8 +178,12 @@ public final class HomeMigration {
     frozen.freeze();
     facts.members = frozen.pids();
     facts.memberStarts = FrozenTree.startTicks(facts.members);
+    long taking = System.nanoTime();
     sockets.take(facts.members);
+    facts.takeMicros = (System.nanoTime() - taking) / 1000;
     streams.take(facts.members, streamed);
+    shared.take(facts.members);
+    facts.sysvObjects = shared.objects();
     facts.established = sockets.taken().connections().size();
     facts.listening = sockets.taken().listeners().size();
   }
@@ -194,6 +206,8 @@ public final class HomeMigration {
           e);
     }
     QueuedSignals.settle(site.images(facts.id));
+    shared.settle(site.images(facts.id));
+    facts.sharedFiles = shared.names();
   }
 
   private void transfer() throws IOException, InterruptedException {
@@ -214,13 +228,15 @@ public final class HomeMigration {
             .setRootPid(facts.pid)
             .addAllPids(facts.members)
             .setShellJob(frozen.shellJob())
-            .setOrphaned(frozen.orphaned());
+            .setOrphaned(frozen.orphaned())
+            .setSharedFiles(shared.files());
     sockets.describe(request);
     streams.describe(request);
     RestoreReply reply = peer.restore(request.build());
     if (!reply.getRestored()) {
       throw new IOException(reply.getError());
     }
+    facts.reconnectMicros = reply.getReconnectMicros();
     sockets.adopt(streams);
   }
 
@@ -305,7 +321,23 @@ public final class HomeMigration {
   private void forward() {
     Forwarding starting = new Forwarding(site, facts, peer, sockets, streams);
     starting.start(frozen);
+    removeShared();
+    CompletableFuture.delayedExecutor(FELT_SECONDS, TimeUnit.SECONDS)
+        .execute(
+            () -> {
+              lookAtClients();
+              saveFigures();
+            });
     forwarding = starting; // what the destination tells from now on finds deputies
+  }
+
+  /** What the tree shared by name is at the destination now; here nobody uses it any more. */
+  private void removeShared() {
+    try {
+      HomeShared.remove(facts.sysvObjects, facts.sharedFiles, facts.members);
+    } catch (IOException e) {
+      LOG.error("{}: some of its IPC objects stay at home", facts.id, e);
+    }
   }
 
   /** The destination tells how the processes there stand. */
@@ -332,6 +364,7 @@ public final class HomeMigration {
       }
       running().end(waitStatus);
       facts.waitStatus = waitStatus;
+      lookAtClients();
       lifecycle.force(HomeState.ENDED, "ended at " + peer.host() + WaitStatus.describe(waitStatus));
     }
   }
@@ -524,6 +557,17 @@ public final class HomeMigration {
   }
 
   // ---- For those who look on. ----
+
+  /** Brings {@link Facts#felt} up to date; of what a former agent relayed it is what that saved. */
+  void lookAtClients() {
+    HomeSockets relayed = sockets;
+    if (relayed != null && lifecycle.state() == HomeState.FORWARDING) {
+      Felt felt = relayed.felt();
+      if (felt.connections() > 0) {
+        facts.felt = felt;
+      }
+    }
+  }
 
   /** Where it stands. */
   public HomeState state() {

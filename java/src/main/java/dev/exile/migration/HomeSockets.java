@@ -5,6 +5,7 @@ import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
 import dev.exile.sockets.Carrier;
+import dev.exile.sockets.Felt;
 import dev.exile.sockets.HomeRelay;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
@@ -178,6 +179,11 @@ final class HomeSockets {
     if (images != null) {
       images.close();
     }
+  }
+
+  /** What the clients felt of the move. */
+  Felt felt() {
+    return relay.felt();
   }
 
   /** Lets everything go untouched. */

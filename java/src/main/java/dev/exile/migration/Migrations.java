@@ -230,11 +230,14 @@ public final class Migrations implements AutoCloseable {
   /**
    * Restores a process whose images are here.
    *
+   * @return how long it took to connect its sockets, in microseconds
    * @throws IOException where it cannot be; nothing of it is left then
    */
-  public void restore(RestoreRequest request, String from)
+  public long restore(RestoreRequest request, String from)
       throws IOException, InterruptedException {
-    incoming(request.getId(), from).restore(request);
+    DestinationMigration migration = incoming(request.getId(), from);
+    migration.restore(request);
+    return migration.facts().reconnectMicros;
   }
 
   /** Home has committed. */
@@ -285,6 +288,10 @@ public final class Migrations implements AutoCloseable {
 
   /** A migration's facts, whatever this host's part in it. */
   public Optional<Facts> find(String id) {
+    HomeMigration here = home.get(id);
+    if (here != null) {
+      here.lookAtClients();
+    }
     return all().stream().filter(facts -> facts.id.equals(id)).findFirst();
   }
 

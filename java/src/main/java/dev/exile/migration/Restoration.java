@@ -1,6 +1,7 @@
 package dev.exile.migration;
 
 import dev.exile.criu.Criu;
+import dev.exile.ipc.HomeShared;
 import dev.exile.process.Cell;
 import dev.exile.process.Cgroup;
 import dev.exile.rpc.peer.ListenerPlan;
@@ -77,6 +78,11 @@ final class Restoration {
                 site.shim().hook(),
                 request.getShellJob(),
                 streams.inherited());
+    List<String> options = new ArrayList<>(streams.cellOptions());
+    if (request.getSharedFiles()) {
+      options.add("--shm");
+      options.add(site.images(facts.id).resolve(HomeShared.FILES_IMAGE).toString());
+    }
     int firstPid =
         request.getPidsList().stream().mapToInt(Integer::intValue).max().orElse(1) + PID_GAP;
     Cell.Started started =
@@ -88,7 +94,7 @@ final class Restoration {
             request.getRootPid(),
             firstPid,
             request.getOrphaned(),
-            streams.cellOptions(),
+            options,
             command);
     cell = started.cell();
     life = started.life();
@@ -151,17 +157,23 @@ final class Restoration {
   }
 
   /** Gives the process its connections back. */
-  void connect(RestoreRequest request, Map<Integer, Integer> members) throws IOException {
+  void connect(RestoreRequest request, Map<Integer, Integer> members)
+      throws IOException, InterruptedException {
+    List<Reconnector.Lost> sockets = new ArrayList<>();
     for (SocketPlan socket : request.getSocketsList()) {
-      int pid = members.get(socket.getPid());
       InetSocketAddress at =
           socket.getIpv6() && !socket.getMapped()
               ? relay.entrance6().orElseThrow(() -> new IOException("no IPv6 on loopback here"))
               : relay.entrance4();
-      relay.attach(
-          Integer.toString(socket.getKey()),
-          Reconnector.reconnect(pid, socket.getFd(), socket.getShutWrite(), at));
+      sockets.add(
+          new Reconnector.Lost(
+              Integer.toString(socket.getKey()),
+              members.get(socket.getPid()),
+              socket.getFd(),
+              socket.getShutWrite(),
+              at));
     }
+    Reconnector.reconnect(sockets, relay::attach);
     streams.adopt(relay);
     streams.start();
     openListeners();

@@ -1,6 +1,7 @@
 package dev.exile.negotiation;
 
 import dev.exile.criu.Criu;
+import dev.exile.ipc.HomeShared;
 import dev.exile.process.Proc;
 import dev.exile.process.ProcessInfo;
 import dev.exile.process.ProcessTree;
@@ -29,6 +30,8 @@ public final class Survey {
   private static final Set<String> NAMESPACES = Set.of("net", "mnt", "pid", "user", "uts", "ipc");
   private static final Set<String> CANNOT_TRAVEL =
       Set.of("anon_inode:[io_uring]", "anon_inode:[perf_event]", "anon_inode:bpf-prog");
+
+  private static final String SECRET = "/secretmem";
 
   private static final int O_RDONLY = 0;
   private static final int O_ACCMODE = 3;
@@ -59,6 +62,10 @@ public final class Survey {
     survey.processes();
     survey.descriptors();
     survey.sockets();
+    HomeShared shared = HomeShared.of(tree.pids());
+    for (String refused : shared.refused()) {
+      survey.refuse(refused, "end that process, or move what shares it as one tree");
+    }
     Offer offer =
         survey
             .offer
@@ -69,7 +76,7 @@ public final class Survey {
             .setCriuVersion(criu.version())
             .addAllCpuFeatures(Host.cpuFeatures())
             .setResidentBytes(tree.residentBytes())
-            .setImageBytes(imageBytes(tree.residentBytes()))
+            .setImageBytes(imageBytes(tree.residentBytes()) + shared.bytes())
             .addAllFiles(survey.files.values())
             .build();
     return new Findings(offer, List.copyOf(survey.refusals));
@@ -142,9 +149,11 @@ public final class Survey {
       if (fields.length < 6 || !fields[5].startsWith("/")) {
         continue;
       }
-      if (fields[5].startsWith("/SYSV")) {
-        refuse("process " + pid + " uses SysV shared memory", "SysV IPC does not travel yet");
-      } else if (!fields[5].startsWith("/dev/")) {
+      if (fields[5].startsWith(SECRET)) {
+        refuse(
+            "process " + pid + " has secret memory (memfd_secret), which nobody else can read",
+            "start the process without it");
+      } else if (!fields[5].startsWith("/dev/") && !fields[5].startsWith("/SYSV")) {
         mapped.add(fields[5]);
         needFile(fields[5], false, fields[1].contains("x"));
       }

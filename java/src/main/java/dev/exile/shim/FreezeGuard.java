@@ -32,16 +32,21 @@ public final class FreezeGuard implements AutoCloseable {
    *
    * @param cgroup the directory of the cgroup that holds the tree that is to be frozen
    * @param back where each process came from, to be moved back there when it is thawed
+   * @param ipc whether the tree uses SysV IPC, which the dump then has to see from outside
    * @param dump the command that {@link #dump} will run
    */
   public static FreezeGuard start(
-      Shim shim, Path cgroup, Map<Integer, Path> back, List<String> dump) throws IOException {
+      Shim shim, Path cgroup, Map<Integer, Path> back, boolean ipc, List<String> dump)
+      throws IOException {
     List<String> arguments = new ArrayList<>(List.of("--cgroup", cgroup.toString()));
     back.forEach(
         (pid, origin) -> {
           arguments.add("--back");
           arguments.add(pid + "=" + origin);
         });
+    if (ipc) {
+      arguments.add("--ipc");
+    }
     arguments.add("--");
     arguments.addAll(dump);
     return new FreezeGuard(

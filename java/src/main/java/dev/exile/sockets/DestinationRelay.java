@@ -212,7 +212,7 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
 
   /** Home opens a connection's stream; the stream's pipeline has no handler yet. */
   void open(Http2StreamChannel stream, String name, CarrierProtocol.Opening opening) {
-    Splice splice = new Splice(stream, name, counters, this);
+    Splice splice = new Splice(stream, name, counters, null, this);
     stream.pipeline().addLast(new SpliceStreamHandler(splice));
     admit(splice, opening);
   }

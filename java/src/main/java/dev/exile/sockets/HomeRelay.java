@@ -47,6 +47,7 @@ public final class HomeRelay implements AutoCloseable {
   private final Park park;
   private final Connector connector;
   private final RelayCounters counters = new RelayCounters();
+  private final FeltWatch felt = new FeltWatch();
   private final CompletableFuture<Void> drained = new CompletableFuture<>();
   private final List<CompletableFuture<Void>> holding = new ArrayList<>();
   private final Map<String, CompletableFuture<Void>> overs = new HashMap<>();
@@ -93,18 +94,31 @@ public final class HomeRelay implements AutoCloseable {
    * @throws IOException where the descriptor is no TCP socket
    */
   public void adoptConnection(String name, int fd) throws IOException {
-    ParkNote note;
+    felt.held(name, fd, adopt(name, fd));
+  }
+
+  /**
+   * The same for a connection that leads to a helper on this host: nobody feels how long it waits.
+   */
+  public void adoptWire(String name, int fd) throws IOException {
+    adopt(name, fd);
+  }
+
+  /** Returns how many bytes wait in it. */
+  private long adopt(String name, int fd) throws IOException {
+    SocketProgress progress;
     try {
-      note = ParkNote.from(SocketProgress.of(fd));
+      progress = SocketProgress.of(fd);
     } catch (IOException e) {
       Linux.closeQuietly(fd);
       throw e;
     }
     synchronized (this) {
       checkHolding();
-      holding.add(park.hold(name, fd, note));
+      holding.add(park.hold(name, fd, ParkNote.from(progress)));
       register(name);
     }
+    return progress.unread();
   }
 
   /**
@@ -158,6 +172,7 @@ public final class HomeRelay implements AutoCloseable {
       checkHolding();
       state = State.RUNNING;
     }
+    felt.resumed();
     park.accept(this::accepted);
     if (open != null) {
       begin(open);
@@ -190,6 +205,7 @@ public final class HomeRelay implements AutoCloseable {
   private void accepted(Park.Parked parked) {
     counters.accepted.increment();
     register(parked.name());
+    felt.accepted(parked.name(), parked.fd());
     HomeSession current;
     synchronized (this) {
       current = session;
@@ -292,6 +308,16 @@ public final class HomeRelay implements AutoCloseable {
     return overs.getOrDefault(name, CompletableFuture.completedFuture(null)).copy();
   }
 
+  /** What the client of that connection feels; null where it came after the move. */
+  FeltConnection felt(String name) {
+    return felt.get(name);
+  }
+
+  /** What all clients felt of the move. */
+  public Felt felt() {
+    return felt.felt();
+  }
+
   /** What was done so far. */
   public RelayStats stats() {
     return counters.home();
@@ -372,6 +398,7 @@ public final class HomeRelay implements AutoCloseable {
       }
       state = State.ENDED;
     }
+    felt.end();
     park.quit();
   }
 

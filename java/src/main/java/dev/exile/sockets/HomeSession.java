@@ -114,7 +114,8 @@ final class HomeSession implements Splice.Owner {
   }
 
   private void join(Http2StreamChannel stream, Park.Parked parked, Offsets at, boolean fresh) {
-    Splice splice = new Splice(stream, parked.name(), relay.counters(), this);
+    Splice splice =
+        new Splice(stream, parked.name(), relay.counters(), relay.felt(parked.name()), this);
     joined.put(parked.name(), new Joined(parked, at, fresh, splice));
     stream.pipeline().addLast(new SpliceStreamHandler(splice));
     // Once the request has been sent.

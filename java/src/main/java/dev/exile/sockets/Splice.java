@@ -41,6 +41,7 @@ final class Splice implements TcpSocket.Listener {
   private final Http2StreamChannel stream;
   private final String name;
   private final RelayCounters counters;
+  private final FeltConnection felt;
   private final Owner owner;
   private final WriteQueue queue = new WriteQueue(PooledByteBufAllocator.DEFAULT);
   private Park.Parked parked;
@@ -73,10 +74,19 @@ final class Splice implements TcpSocket.Listener {
     void lost(Splice splice);
   }
 
-  Splice(Http2StreamChannel stream, String name, RelayCounters counters, Owner owner) {
+  /**
+   * @param felt what is felt of it at home; null where nobody asks
+   */
+  Splice(
+      Http2StreamChannel stream,
+      String name,
+      RelayCounters counters,
+      FeltConnection felt,
+      Owner owner) {
     this.stream = stream;
     this.name = name;
     this.counters = counters;
+    this.felt = felt;
     this.owner = owner;
     // Until there is a socket.
     stream.config().setAutoRead(false);
@@ -108,6 +118,9 @@ final class Splice implements TcpSocket.Listener {
     socket = new TcpSocket(taken.fd(), loop(), queue, this);
     up = new Upflow(stream, socket, at.consumed());
     down = new Downflow(stream, queue, socket, at.written(), at.shut());
+    if (felt != null) {
+      felt.opened(at.available(), System.nanoTime());
+    }
   }
 
   /**
@@ -174,6 +187,9 @@ final class Splice implements TcpSocket.Listener {
       switch (type) {
         case RelayFrames.ACK -> {
           up.acknowledged(offset);
+          if (felt != null) {
+            felt.delivered(up.consumed(), System.nanoTime());
+          }
           overIfDone();
         }
         case RelayFrames.END -> {
@@ -246,6 +262,9 @@ final class Splice implements TcpSocket.Listener {
   @Override
   public void received(ByteBuf data) {
     counters.toCarrier.add(data.readableBytes());
+    if (felt != null) {
+      felt.sent(data.readableBytes());
+    }
     up.data(data);
   }
 
@@ -262,6 +281,9 @@ final class Splice implements TcpSocket.Listener {
 
   @Override
   public void written(long bytes) {
+    if (felt != null && bytes > 0) {
+      felt.answered(bytes, System.nanoTime());
+    }
     try {
       down.written(bytes);
     } catch (IOException e) {
@@ -318,6 +340,9 @@ final class Splice implements TcpSocket.Listener {
   private void countReset() {
     if (!broken && resetAt < 0) {
       counters.resets.increment();
+      if (felt != null) {
+        felt.wasReset();
+      }
     }
   }
 

@@ -94,7 +94,7 @@ public final class HomeStreams {
   /** Hands the wires to the relay. */
   public void adopt(HomeRelay relay) throws IOException {
     for (Map.Entry<String, Integer> wire : far.entrySet()) {
-      relay.adoptConnection(wire.getKey(), pump.duplicate(wire.getValue()));
+      relay.adoptWire(wire.getKey(), pump.duplicate(wire.getValue()));
     }
   }
 

@@ -106,6 +106,7 @@ class CriuTest {
                 temp.resolve("dump.log"),
                 Path.of("/sys/fs/cgroup/exile-1"),
                 false,
+                true,
                 List.of("tty[500:6]"));
     assertEquals(List.of("/opt/criu", "dump"), command.subList(0, 2));
     assertTrue(command.contains("--leave-running"), command::toString);
@@ -119,7 +120,7 @@ class CriuTest {
   @Test
   void bothHostsTreatAShellJobAlike() {
     Criu criu = new Criu(Path.of("/opt/criu"), "4.2.1");
-    assertTrue(criu.dump(59, temp, temp, temp, true, List.of()).contains("--shell-job"));
+    assertTrue(criu.dump(59, temp, temp, temp, true, false, List.of()).contains("--shell-job"));
     assertTrue(criu.restore(temp, temp, temp, true, List.of()).contains("--shell-job"));
     assertTrue(!criu.restore(temp, temp, temp, false, List.of()).contains("--shell-job"));
   }
