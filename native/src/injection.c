@@ -49,7 +49,7 @@ static int look_at(pid_t tid, bool standing, uint64_t base, enum inject_place *p
         inject_leave(base, &regs);
         error = trace_set_regs(tid, &regs);
     }
-    if (!standing && trace_detach(tid, 0) < 0)
+    if (!standing && trace_let_go(tid, 0) < 0)
         return error < 0 ? error : -ESRCH;
     if (error < 0 || !standing)
         return error;
@@ -288,7 +288,7 @@ int injection_run(struct injection *injection)
         result = injection->held ? 0 : trace_stand(injection->thread, 0);
         if (result == 0)
             result = inject_standing(injection, &number);
-        if (!injection->held && trace_detach(injection->thread, number) < 0 && result > 0)
+        if (!injection->held && trace_let_go(injection->thread, number) < 0 && result > 0)
             result = -ESRCH;
     } while (result == 1);
     return result;
@@ -308,6 +308,6 @@ void injection_wipe(pid_t pid)
     if (error >= 0 && used)
         error = trace_poke(pid, base, zeros, sizeof(zeros));
     /* What stays is harmless: no program looks there. */
-    if (trace_detach(pid, 0) < 0 || error < 0)
+    if (trace_let_go(pid, 0) < 0 || error < 0)
         return;
 }

@@ -129,7 +129,7 @@ pid_t member_thread(const struct member *member, pid_t *tid)
 /* It may stand in its exit stop, or be wholly gone. */
 static int let_end(pid_t tid)
 {
-    int error = trace_detach(tid, 0);
+    int error = trace_let_go(tid, 0);
 
     return error == -ESRCH ? 0 : error;
 }
@@ -181,7 +181,7 @@ void members_release(struct post *post)
 {
     for (size_t i = 0; i < post->standing.count; i++) {
         /* Killed meanwhile: nothing to let go of. */
-        if (trace_detach(post->standing.list[i], 0) < 0)
+        if (trace_let_go(post->standing.list[i], 0) < 0)
             continue;
     }
     pids_free(&post->standing);

@@ -148,11 +148,12 @@ static int deliver(struct post *post, uint64_t sequence, pid_t pid, pid_t tid, c
         return sys_pidfd_signal(member->pidfd, info->si_signo);
     injection.pid = member->pid;
     injection.thread = member_thread(member, &injection.order.tid);
-    if (injection.thread < 0)
-        return injection.thread;
     injection.base = member->base;
-    error = injection_run(&injection);
+    error = injection.thread < 0 ? injection.thread : injection_run(&injection);
     member->base = injection.base;
+    /* The thread that was to take it for its process has ended just now, or another one has executed. */
+    if (error == -ESRCH && tid == 0 && members_find(post, pid))
+        return -EAGAIN;
     return error;
 }
 

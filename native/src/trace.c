@@ -1,10 +1,13 @@
 #include "trace.h"
+#include "sys.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+
+enum { EXIT_STOP_MS = 100 };
 
 /* glibc declares the request an enum and the rest variadic; one place to get that right. */
 static int request(enum __ptrace_request what, pid_t tid, void *address, void *data)
@@ -127,6 +130,41 @@ int trace_to_call(pid_t tid)
 int trace_interrupt_now(pid_t tid)
 {
     return request(PTRACE_INTERRUPT, tid, NULL, NULL);
+}
+
+/* Killed in its stop, and on its way to the exit stop, where it would stand for ever if we just left. */
+static int let_end(pid_t tid)
+{
+    uint64_t deadline = sys_now() + (uint64_t)EXIT_STOP_MS * 1000;
+
+    for (;;) {
+        siginfo_t event = {0};
+
+        if (waitid(P_PID, (id_t)tid, &event, WEXITED | WSTOPPED | WNOWAIT | WNOHANG | __WALL) < 0) {
+            if (errno != EINTR)
+                return errno == ECHILD ? -ESRCH : -errno;
+        } else if (event.si_code == CLD_TRAPPED || event.si_code == CLD_STOPPED) {
+            int number = event.si_status >> 8 ? 0 : event.si_status;
+            int error = trace_detach(tid, number);
+
+            /* Between two stops: killed in this one as well. */
+            if (error != -ESRCH)
+                return error < 0 ? error : -ESRCH;
+        } else if (event.si_pid) {
+            return consume(tid) < 0 ? -EIO : -ESRCH;
+        }
+        /* A leader that has passed its exit stop waits for its other threads, and for nothing of us. */
+        if (sys_left_ms(deadline) == 0)
+            return -ESRCH;
+        sys_sleep_ms(1);
+    }
+}
+
+int trace_let_go(pid_t tid, int number)
+{
+    int error = trace_detach(tid, number);
+
+    return error == -ESRCH ? let_end(tid) : error;
 }
 
 int trace_get_regs(pid_t tid, struct user_regs_struct *regs)

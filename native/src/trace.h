@@ -52,6 +52,13 @@ must_use int trace_to_call(pid_t tid);
 /* Interrupts a thread that stands in a ptrace stop: as soon as it goes on. */
 must_use int trace_interrupt_now(pid_t tid);
 
+/*
+ * As trace_detach(), for one who lives on: a thread that was killed in its stop is on its way to its exit stop,
+ * and would stand there for as long as we are there. So that is waited for (a moment only, and never for the
+ * end, see trace_stand()). -ESRCH: it has ended, or ends now.
+ */
+must_use int trace_let_go(pid_t tid, int number);
+
 must_use int trace_get_regs(pid_t tid, struct user_regs_struct *regs);
 must_use int trace_set_regs(pid_t tid, const struct user_regs_struct *regs);
 must_use int trace_get_mask(pid_t tid, uint64_t *mask);

@@ -52,10 +52,12 @@ record ProcessView(
     String to,
     String algorithm,
     String migration,
-    MigrationView.Sockets sockets,
+    Sockets sockets,
     long signalsHeld,
     long signalsForwarded,
     long startedMillis) {
+
+  record Sockets(int established, int listening) {}
 
   static ProcessView of(ClusterRow row) {
     return new ProcessView(
@@ -70,7 +72,7 @@ record ProcessView(
         row.getTo(),
         row.getAlgorithm(),
         row.getMigration(),
-        new MigrationView.Sockets(row.getEstablished(), row.getListening()),
+        new Sockets(row.getEstablished(), row.getListening()),
         row.getSignalsHeld(),
         row.getSignalsForwarded(),
         row.getStartedMillis());
