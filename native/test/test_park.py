@@ -87,7 +87,6 @@ class Holding(ParkCase):
         for s in sockets:
             s.close()
         print(f"{MANY} held in {took * 1000:.0f} ms ", end="", flush=True)
-        self.assertLess(took, 1)  # 100 ms where the machine is idle
         found = client.list()
         self.assertEqual(MANY, len(found))
         self.assertEqual("base 0 77", found["c77"][2])
