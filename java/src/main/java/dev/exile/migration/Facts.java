@@ -126,7 +126,7 @@ public final class Facts {
   /** At the destination: the root has ended, {@link #waitStatus} is its own. */
   boolean rootEnded;
 
-  /** At the destination: home knows of the end. */
+  /** At the destination: home knows of the end, and nothing is left here. */
   boolean homeTold;
 
   /** At home: the process has ended by itself before COMMIT. */
