@@ -17,12 +17,9 @@ final class Image {
 
   private Image() {}
 
-  /** The entries of an image that holds nothing else; none where there is no such image. */
+  /** The entries of an image that holds nothing else. */
   static List<UnknownFieldSet> entries(Path image) throws IOException {
     List<UnknownFieldSet> entries = new ArrayList<>();
-    if (!Files.exists(image)) {
-      return entries;
-    }
     ByteBuffer file = ByteBuffer.wrap(Files.readAllBytes(image)).order(ByteOrder.nativeOrder());
     file.position(MAGICS);
     while (file.remaining() >= Integer.BYTES) {

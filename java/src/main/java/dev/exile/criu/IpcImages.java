@@ -98,12 +98,17 @@ public final class IpcImages {
 
   private static void removePages(Path images, int segment) throws IOException {
     Path pagemap = images.resolve("pagemap-shmem-" + segment + ".img");
-    List<UnknownFieldSet> entries = Image.entries(pagemap);
+    List<UnknownFieldSet> entries = entries(pagemap);
     if (!entries.isEmpty()) {
       long pages = Image.number(entries.get(0), PAGEMAP_PAGES);
       Files.deleteIfExists(images.resolve("pages-" + pages + ".img"));
       Files.delete(pagemap);
     }
+  }
+
+  /** CRIU writes no image of what there is none of. */
+  private static List<UnknownFieldSet> entries(Path image) throws IOException {
+    return Files.exists(image) ? Image.entries(image) : List.of();
   }
 
   /**
@@ -113,7 +118,7 @@ public final class IpcImages {
    */
   public static Map<String, String> links(Path images) throws IOException {
     Map<Long, Long> remaps = new LinkedHashMap<>();
-    for (UnknownFieldSet remap : Image.entries(images.resolve("remap-fpath.img"))) {
+    for (UnknownFieldSet remap : entries(images.resolve("remap-fpath.img"))) {
       if (Image.number(remap, REMAP_TYPE) == REMAP_LINKED) {
         remaps.put(Image.number(remap, REMAP_TO), Image.number(remap, REMAP_OF));
       }

@@ -157,17 +157,23 @@ final class Restoration {
   }
 
   /** Gives the process its connections back. */
-  void connect(RestoreRequest request, Map<Integer, Integer> members) throws IOException {
+  void connect(RestoreRequest request, Map<Integer, Integer> members)
+      throws IOException, InterruptedException {
+    List<Reconnector.Lost> sockets = new ArrayList<>();
     for (SocketPlan socket : request.getSocketsList()) {
-      int pid = members.get(socket.getPid());
       InetSocketAddress at =
           socket.getIpv6() && !socket.getMapped()
               ? relay.entrance6().orElseThrow(() -> new IOException("no IPv6 on loopback here"))
               : relay.entrance4();
-      relay.attach(
-          Integer.toString(socket.getKey()),
-          Reconnector.reconnect(pid, socket.getFd(), socket.getShutWrite(), at));
+      sockets.add(
+          new Reconnector.Lost(
+              Integer.toString(socket.getKey()),
+              members.get(socket.getPid()),
+              socket.getFd(),
+              socket.getShutWrite(),
+              at));
     }
+    Reconnector.reconnect(sockets, relay::attach);
     streams.adopt(relay);
     streams.start();
     openListeners();

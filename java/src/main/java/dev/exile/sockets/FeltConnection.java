@@ -88,11 +88,6 @@ final class FeltConnection {
     reset = true;
   }
 
-  /** Whether it has had its first answer, or nothing of it waits. */
-  boolean settled() {
-    return wait != NEVER || arrived == NEVER;
-  }
-
   /** How it stands. */
   Felt.Connection snapshot(long now) {
     long nanos = 0;

@@ -208,8 +208,8 @@ public final class HomeRelay implements AutoCloseable {
 
   private void accepted(Park.Parked parked) {
     counters.accepted.increment();
-    felt.accepted(parked.name(), parked.fd());
     register(parked.name());
+    felt.accepted(parked.name(), parked.fd());
     HomeSession current;
     synchronized (this) {
       current = session;

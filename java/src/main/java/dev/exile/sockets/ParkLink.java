@@ -28,6 +28,7 @@ import org.slf4j.LoggerFactory;
 final class ParkLink implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(ParkLink.class);
   private static final int LINE = 1024;
+
   private static final int START_SECONDS = 10;
   private static final int QUIT_SECONDS = 5;
 
