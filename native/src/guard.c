@@ -186,9 +186,6 @@ static int obey(struct guard *guard, const char *command)
     } else if (strcmp(command, "hold") == 0) {
         guard->shared->held = true;
         line_say(1, "held");
-    } else if (strcmp(command, "release") == 0) {
-        guard->shared->held = false;
-        line_say(1, "released");
     } else if (strcmp(command, "thaw") == 0) {
         error = guard_thaw(guard);
         if (error == 0) {

@@ -58,7 +58,7 @@ static int look_at(pid_t tid, bool standing, uint64_t base, enum inject_place *p
 
 /*
  * Threads that a killed predecessor left in the stub: they come out by themselves, but the code under them
- * must stay until then. `standing`: the thread that is in our ptrace stop; 0: all are. 1: there were some.
+ * must stay until then. `standing`: the thread that is in our ptrace stop. 1: there were some.
  */
 static int await_leaving(pid_t pid, pid_t standing, uint64_t base)
 {
@@ -71,7 +71,7 @@ static int await_leaving(pid_t pid, pid_t standing, uint64_t base)
         pid_t tid = threads.list[i];
         enum inject_place place = INJECT_OUTSIDE;
 
-        error = look_at(tid, standing == 0 || tid == standing, base, &place);
+        error = look_at(tid, tid == standing, base, &place);
         if (error == -ESRCH && tid != standing)
             error = 0;
         if (place == INJECT_OUTSIDE) {
@@ -133,7 +133,7 @@ static int find_room(struct injection *injection)
     error = proc_padding(injection->pid, INJECT_SIZE, INJECT_MAGIC, &injection->base, &used);
     if (error < 0 || !used)
         return error;
-    seen = await_leaving(injection->pid, injection->held ? 0 : injection->thread, injection->base);
+    seen = await_leaving(injection->pid, injection->thread, injection->base);
     if (seen < 0)
         return seen;
     return is_ours(injection, &head) && head.number == injection->order.head.number && (head.sent || seen);
@@ -157,16 +157,15 @@ static int write_stub(const struct injection *injection, const struct inject *in
 }
 
 /*
- * While it is led about, the thread takes no signal, so that none is handled in the stub; except, where the
- * thread does not stand for good, this one: it is for this thread first, as the kernel has it, not for
- * whichever other thread of the process has it unblocked. (Then it stops to be given the signal, and is put
- * back first.)
+ * While it is led about, the thread takes no signal, so that none is handled in the stub; except this one: it
+ * is for this thread first, as the kernel has it, not for whichever other thread of the process has it
+ * unblocked. (Then it stops to be given the signal, and is put back first.)
  */
 static uint64_t mask_for(const struct injection *injection, uint64_t mask)
 {
     uint64_t one = 1ULL << (injection->order.info->si_signo - 1);
 
-    return injection->held || mask & one ? TRACE_ALL_BLOCKED : TRACE_ALL_BLOCKED & ~one;
+    return mask & one ? TRACE_ALL_BLOCKED : TRACE_ALL_BLOCKED & ~one;
 }
 
 /*
@@ -285,10 +284,10 @@ int injection_run(struct injection *injection)
     do {
         int number = 0;
 
-        result = injection->held ? 0 : trace_stand(injection->thread, 0);
+        result = trace_stand(injection->thread, 0);
         if (result == 0)
             result = inject_standing(injection, &number);
-        if (!injection->held && trace_let_go(injection->thread, number) < 0 && result > 0)
+        if (trace_let_go(injection->thread, number) < 0 && result > 0)
             result = -ESRCH;
     } while (result == 1);
     return result;

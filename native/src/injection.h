@@ -23,7 +23,6 @@ struct injection {
     pid_t thread; /* the receiver itself, or the leader if it is for the process */
     struct inject_order order;
     uint64_t base; /* where our last injection into this process left its stub; 0: there was none */
-    bool held; /* the thread stands in our ptrace stop, all others of its process as well, and so it stays */
 };
 
 /*

@@ -2,12 +2,9 @@
 #include "lines.h"
 #include "post.h"
 #include "sys.h"
-#include "trace.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static bool has_ended(const struct member *member)
@@ -124,68 +121,6 @@ pid_t member_thread(const struct member *member, pid_t *tid)
     }
     pids_free(&threads);
     return found;
-}
-
-/* It may stand in its exit stop, or be wholly gone. */
-static int let_end(pid_t tid)
-{
-    int error = trace_let_go(tid, 0);
-
-    return error == -ESRCH ? 0 : error;
-}
-
-static int hold_process(struct post *post, pid_t pid)
-{
-    struct pids threads = {0};
-    int error = proc_threads(pid, &threads);
-
-    if (error == -ENOENT)
-        error = 0;
-    /* Frozen: there come no new ones. The directory is sorted, and a leader's number can be any. */
-    for (int leader = 1; leader >= 0; leader--) {
-        for (size_t i = 0; error == 0 && i < threads.count; i++) {
-            if ((threads.list[i] == pid) != leader)
-                continue;
-            error = trace_stand(threads.list[i], 0);
-            if (error == 0)
-                error = pids_add(&post->standing, threads.list[i]);
-            else if (error == -ESRCH || !can_run(pid, threads.list[i], &(pid_t){0}))
-                error = let_end(threads.list[i]);
-        }
-    }
-    pids_free(&threads);
-    return error;
-}
-
-int members_hold(struct post *post, int cgroup)
-{
-    char list[65536 / 8];
-    char *rest = NULL;
-    ssize_t n = sys_read_at(cgroup, "cgroup.procs", list, sizeof(list));
-
-    if (n < 0)
-        return (int)n;
-    /* More than the kernel hands out at once in this size is no migration's. */
-    if (n == sizeof(list) - 1)
-        return -E2BIG;
-    for (char *pid = strtok_r(list, "\n", &rest); pid; pid = strtok_r(NULL, "\n", &rest)) {
-        int error = hold_process(post, (pid_t)strtol(pid, NULL, 10));
-
-        if (error < 0)
-            return error;
-    }
-    return 0;
-}
-
-void members_release(struct post *post)
-{
-    for (size_t i = 0; i < post->standing.count; i++) {
-        /* Killed meanwhile: nothing to let go of. */
-        if (trace_let_go(post->standing.list[i], 0) < 0)
-            continue;
-    }
-    pids_free(&post->standing);
-    post->held = false;
 }
 
 int members_wait(struct post *post, int fd)

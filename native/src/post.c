@@ -2,26 +2,21 @@
  * Job `post`: brings signals into the processes of a cell. Stays outside of it, so that nothing inside sees
  * or kills it.
  *
- *   exile-shim post --id ID --cell PID [--cgroup DIR] [--record FILE]
- *                                 PID: the cell's init, as the host counts
+ *   exile-shim post --id ID --cell PID [--record FILE]        PID: the cell's init, as the host counts
  *
  * Lines on stdin, one answer each on stdout:
  *   deliver SEQ PID TID SIGINFO   PID and TID as the cell counts; TID 0: to the process; SEQ rises per
  *                                 PID, by itself for SIGSTOP, and is of no meaning for SIGKILL
  *                                 delivered SEQ [unrecorded] | gone SEQ | later SEQ TEXT (not delivered; ask
  *                                 again)
- *   hold                          stops all processes of the frozen cgroup DIR by ptrace and thaws it:
- *                                 what is delivered now is queued before they run. held COUNT | error TEXT
- *   release                       lets them run. released
  *   watch PID                     watching PID | gone PID; and at its end, at any time: ended PID
  *
- * The end of stdin releases and ends. A thread that sleeps where no signal reaches it (a dead disk) keeps
- * post waiting: who gets no answer within seconds kills it and starts another. A killed post releases as
- * well. What FILE tells as delivered (record.h) is answered at once; should post be killed between a delivery
- * and its record, one that is started within a second with the same --id still knows (injection.h).
+ * The end of stdin ends it. A thread that sleeps where no signal reaches it (a dead disk) keeps post waiting:
+ * who gets no answer within seconds kills it and starts another. What FILE tells as delivered (record.h) is
+ * answered at once; should post be killed between a delivery and its record, one that is started within a
+ * second with the same --id still knows (injection.h).
  */
 #include "post.h"
-#include "cgroup.h"
 #include "injection.h"
 #include "lines.h"
 #include "sys.h"
@@ -40,7 +35,6 @@
 #include <unistd.h>
 
 enum {
-    FREEZE_TIMEOUT_MS = 10000,
     LOOKS = 10,
     STOPS = 1 << 30, /* no PID reaches it */
 };
@@ -60,7 +54,6 @@ static int parse(int argc, char **argv, struct post *post)
     static const struct option options[] = {
         {"id", required_argument, NULL, 'i'},
         {"cell", required_argument, NULL, 'p'},
-        {"cgroup", required_argument, NULL, 'c'},
         {"record", required_argument, NULL, 'r'},
         {NULL, 0, NULL, 0},
     };
@@ -71,8 +64,6 @@ static int parse(int argc, char **argv, struct post *post)
     while ((option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
         if (option == 'i')
             post->owner = hash(optarg);
-        else if (option == 'c')
-            post->cgroup = optarg;
         else if (option == 'r')
             record = optarg;
         else if (option != 'p')
@@ -134,7 +125,6 @@ static int deliver(struct post *post, uint64_t sequence, pid_t pid, pid_t tid, c
 {
     struct injection injection = {
         .order = {.head = {.owner = post->owner, .number = sequence}, .pid = pid, .tid = tid, .info = info},
-        .held = post->held,
     };
     struct member *member;
     int error;
@@ -198,24 +188,6 @@ static void do_deliver(struct post *post, char *text)
         line_say(1, "later %ld %s", sequence, strerror(-error));
 }
 
-static void do_hold(struct post *post)
-{
-    int cgroup = post->cgroup ? cgroup_open(post->cgroup) : -EINVAL;
-    int error = cgroup < 0 ? cgroup : members_hold(post, cgroup);
-
-    if (error == 0)
-        error = cgroup_set_frozen(cgroup, false, FREEZE_TIMEOUT_MS);
-    if (error < 0) {
-        members_release(post);
-        line_say(1, "error cannot hold: %s", strerror(-error));
-    } else {
-        post->held = true;
-        line_say(1, "held %zu", post->standing.count);
-    }
-    if (cgroup >= 0)
-        close(cgroup);
-}
-
 static void do_watch(struct post *post, const char *text)
 {
     long pid;
@@ -235,11 +207,6 @@ static void obey(struct post *post, char *line)
 {
     if (strncmp(line, "deliver ", 8) == 0) {
         do_deliver(post, line + 8);
-    } else if (strcmp(line, "hold") == 0) {
-        do_hold(post);
-    } else if (strcmp(line, "release") == 0) {
-        members_release(post);
-        line_say(1, "released");
     } else if (strncmp(line, "watch ", 6) == 0) {
         do_watch(post, line + 6);
     } else {
@@ -271,7 +238,6 @@ int job_post(int argc, char **argv)
         if (error == -EPIPE)
             break;
     }
-    members_release(&post);
     members_wipe(&post);
     return EXIT_OK;
 }

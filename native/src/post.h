@@ -24,12 +24,9 @@ struct member {
 struct post {
     uint64_t owner;
     pid_t init;
-    const char *cgroup;
     struct records records;
     struct member members[MAX_MEMBERS];
     size_t count;
-    bool held;
-    struct pids standing; /* threads in our ptrace stop, leaders first within each process */
 };
 
 /* Finds it, or NULL: there is none, or it has ended. Valid until the next call. */
@@ -40,10 +37,6 @@ struct member *members_find(struct post *post, pid_t inner);
  * others live, one of those, and *tid says so. -ESRCH.
  */
 must_use pid_t member_thread(const struct member *member, pid_t *tid);
-
-/* Stops all threads of all processes in the cgroup. On failure some may stand: members_release(). */
-must_use int members_hold(struct post *post, int cgroup);
-void members_release(struct post *post);
 
 /* Sleeps until the descriptor is readable. Tells meanwhile the end of those watched. */
 must_use int members_wait(struct post *post, int fd);

@@ -84,14 +84,6 @@ class FreezeTest(FreezeCase):
         self.assertEqual("thawed", self.guard().ask("thaw"))
         self.assert_home()
 
-    def test_release_takes_hold_back(self):
-        guard = self.guard()
-        guard.ask("freeze")
-        guard.ask("hold")
-        self.assertEqual("released", guard.ask("release"))
-        guard.end()
-        self.assert_home()
-
     def test_death_of_the_parent_thaws(self):
         parent = subprocess.Popen(
             ["/usr/bin/python3", "-c",

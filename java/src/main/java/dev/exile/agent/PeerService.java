@@ -154,7 +154,8 @@ final class PeerService extends PeerGrpc.PeerImplBase {
                 .setReconnectMicros(connecting)
                 .build();
           } catch (IOException e) {
-            return RestoreReply.newBuilder().setError(e.getMessage()).build();
+            String error = e.getMessage() == null ? e.toString() : e.getMessage();
+            return RestoreReply.newBuilder().setError(error).build();
           }
         });
   }

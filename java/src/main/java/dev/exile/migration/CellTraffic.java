@@ -247,6 +247,17 @@ final class CellTraffic {
     }
   }
 
+  /** Goes on to watch for ends where post was killed; it tells of those that were missed. */
+  void watch() throws IOException {
+    Post watching;
+    synchronized (this) {
+      watching = post;
+    }
+    if (watching != null) {
+      watching.start();
+    }
+  }
+
   /** All have ended. */
   void end() throws IOException {
     synchronized (this) {

@@ -53,6 +53,8 @@ public final class DestinationMigration {
   private final CellTraffic traffic;
   private final long reservedBytes;
 
+  private final Removals removals;
+  private boolean homeKnows;
   private RelayStats drained;
   private long drainedNanos;
   private volatile long homeHeardNanos = System.nanoTime();
@@ -85,6 +87,7 @@ public final class DestinationMigration {
     streams = new DestinationStreams(site.shim(), site.pump(facts.id));
     restoration = new Restoration(site, facts, relay, streams);
     traffic = new CellTraffic(site, facts, home, streams);
+    removals = new Removals(facts.id);
     Path images = Directories.create(site.images(facts.id));
     try {
       lifecycle.begin("accepted from " + home.host());
@@ -107,6 +110,7 @@ public final class DestinationMigration {
     streams = new DestinationStreams(site.shim(), site.pump(facts.id));
     restoration = new Restoration(site, facts, relay, streams);
     traffic = new CellTraffic(site, facts, home, streams);
+    removals = new Removals(facts.id);
     lifecycle =
         new Lifecycle<>(
             facts,
@@ -156,8 +160,17 @@ public final class DestinationMigration {
       Directories.delete(site.images(facts.id));
       Files.deleteIfExists(site.log(facts.id, "restore"));
     } catch (IOException | RuntimeException e) {
-      abort(e.getMessage() == null ? e.toString() : e.getMessage());
+      giveUp(e.getMessage() == null ? e.toString() : e.getMessage());
       throw e;
+    }
+  }
+
+  private synchronized void giveUp(String reason) {
+    if (lifecycle.state() == DestinationState.ABORTED) {
+      // By somebody else, before this thread had made all that it has made.
+      removedAll();
+    } else {
+      abort(reason);
     }
   }
 
@@ -219,25 +232,34 @@ public final class DestinationMigration {
       facts.waitStatus = KILLED; // the cell's init was killed, and with it everything inside
     }
     lifecycle.force(DestinationState.ENDED, "ended" + WaitStatus.describe(facts.waitStatus));
+    finish();
+  }
+
+  /**
+   * The process has ended: removes what is left of it here and tells home. To be called again, also
+   * by the next agent, until both is done. Home need not wait for the former.
+   */
+  private void finish() throws IOException {
     relay.close();
     carriers.unregister(facts.id);
-    restoration.closeLife();
-    FrozenTree.removeCgroup(facts);
-    traffic.end();
-    streams.drop();
+    boolean clean = removals.done("line to its cell", restoration::closeLife);
+    clean &= removals.done("cgroup", () -> FrozenTree.removeCgroup(facts));
+    clean &= removals.done("record of signals", traffic::end);
+    clean &= removals.done("streams", streams::drop);
+    if (!homeKnows) {
+      home.ended(EndedNotice.newBuilder().setId(facts.id).setWaitStatus(facts.waitStatus).build());
+      homeKnows = true;
+    }
+    if (clean) {
+      facts.homeTold = true;
+      site.journal().save(facts);
+    }
   }
 
   private static boolean moved(RelayStats before, RelayStats now) {
     return before.open() != now.open()
         || before.bytesFromProcess() != now.bytesFromProcess()
         || before.bytesToProcess() != now.bytesToProcess();
-  }
-
-  /** Tells home of the end; once it has heard nothing more is to be done. */
-  private void tellHomeEnded() throws IOException {
-    home.ended(EndedNotice.newBuilder().setId(facts.id).setWaitStatus(facts.waitStatus).build());
-    facts.homeTold = true;
-    site.journal().save(facts);
   }
 
   // ---- Home's decision. ----
@@ -295,32 +317,20 @@ public final class DestinationMigration {
   }
 
   private void undo() {
-    restoration.kill(facts.reason);
-    carriers.unregister(facts.id);
-    relay.close();
-    boolean clean = removed("line to its cell", restoration::closeLife);
-    clean &= removed("streams", streams::drop);
-    clean &= removed("cgroup", () -> FrozenTree.endBody(facts));
-    clean &= removed("images", () -> Directories.delete(site.images(facts.id)));
-    if (clean) {
+    if (removedAll()) {
       lifecycle.force(DestinationState.ABORTED, facts.reason);
     }
   }
 
-  /** A step of removing what is left; one that fails is tried again by {@link #watch}. */
-  @FunctionalInterface
-  private interface Removal {
-    void run() throws IOException;
-  }
-
-  private boolean removed(String what, Removal removal) {
-    try {
-      removal.run();
-      return true;
-    } catch (IOException e) {
-      LOG.warn("{}: its {} cannot be removed yet: {}", facts.id, what, e.toString());
-      return false;
-    }
+  private boolean removedAll() {
+    restoration.kill(facts.reason);
+    carriers.unregister(facts.id);
+    relay.close();
+    boolean clean = removals.done("line to its cell", restoration::closeLife);
+    clean &= removals.done("streams", streams::drop);
+    clean &= removals.done("cgroup", () -> FrozenTree.endBody(facts));
+    clean &= removals.done("images", () -> Directories.delete(site.images(facts.id)));
+    return clean;
   }
 
   /**
@@ -341,8 +351,9 @@ public final class DestinationMigration {
       case RUNNING -> {
         endWhenEmpty();
         traffic.tell();
+        traffic.watch();
       }
-      case ENDED -> tellHomeEnded();
+      case ENDED -> finish();
       case ABORTED -> {}
     }
   }
@@ -396,17 +407,21 @@ public final class DestinationMigration {
    */
   void takeUp() throws IOException {
     homeHeardNanos = System.nanoTime() - SILENCE_NANOS;
-    streams.find();
+    try {
+      streams.find();
+    } catch (IOException e) {
+      LOG.error("{}: its streams are not looked after any more", facts.id, e);
+    }
     switch (lifecycle.state()) {
       case RECEIVING, RESTORING ->
           lifecycle.force(
               DestinationState.ABORTING, "the agent of " + site.host() + " was restarted");
       case RESTORED, COMMITTED, RUNNING -> {
         carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
-        restoration.takeUp();
         if (lifecycle.state() == DestinationState.RUNNING) {
           traffic.begin();
         }
+        restoration.takeUp();
       }
       case ENDED, ABORTED -> relay.close();
       case ABORTING -> {}

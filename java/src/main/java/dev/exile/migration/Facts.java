@@ -127,7 +127,7 @@ public final class Facts {
   /** At the destination: the root has ended, {@link #waitStatus} is its own. */
   boolean rootEnded;
 
-  /** At the destination: home knows of the end. */
+  /** At the destination: home knows of the end, and nothing is left here. */
   boolean homeTold;
 
   /** At the destination: the root's PID as this host counts, 0 before it is restored. */

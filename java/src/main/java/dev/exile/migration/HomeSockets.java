@@ -19,12 +19,15 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.LongConsumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Home's sockets through one migration: the carriers are opened ahead of the freeze, the sockets
  * taken and parked in it, and relayed once the process runs at the destination.
  */
 final class HomeSockets {
+  private static final Logger LOG = LoggerFactory.getLogger(HomeSockets.class);
   private static final Duration FLUSH = Duration.ofSeconds(10);
 
   /** In the freeze nobody waits for a destination that has vanished. */
@@ -190,17 +193,19 @@ final class HomeSockets {
   void abandon() throws IOException {
     try {
       awaitParking();
-    } finally {
-      relay.abandon();
-      if (taken != null) {
-        taken.close();
-      }
-      if (images != null) {
-        images.close();
-      }
-      if (relayed != null) {
-        relayed.close();
-      }
+    } catch (IOException e) {
+      // Maybe the very reason of the rollback.
+      LOG.info("{}: not all of its sockets were parked: {}", facts.id, e.getMessage());
+    }
+    relay.abandon();
+    if (taken != null) {
+      taken.close();
+    }
+    if (images != null) {
+      images.close();
+    }
+    if (relayed != null) {
+      relayed.close();
     }
   }
 

@@ -18,10 +18,10 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -317,35 +317,15 @@ public final class Migrations implements AutoCloseable {
   }
 
   private void watch() {
-    Set<DestinationMigration> busy = ConcurrentHashMap.newKeySet();
-    while (!Thread.currentThread().isInterrupted()) {
-      for (DestinationMigration migration : destination.values()) {
-        if (busy.add(migration)) {
-          // On a thread each: one home that does not answer holds up nobody else's.
-          threads.execute(
-              () -> {
-                watch(migration);
-                busy.remove(migration);
-              });
-        }
-      }
-      forget();
-      try {
-        Thread.sleep(WATCH_MILLIS);
-      } catch (InterruptedException e) {
-        return;
-      }
-    }
-  }
-
-  private static void watch(DestinationMigration migration) {
+    Watch watch = new Watch(threads);
     try {
-      migration.watch();
-    } catch (PeerLink.Lost | PeerLink.Refused e) {
-      // Home is away, or not so far yet: it is told again, ten times a second.
-      LOG.debug("{}: {}", migration.facts().id, e.getMessage());
-    } catch (IOException | RuntimeException e) {
-      LOG.error("{}: cannot be looked after", migration.facts().id, e);
+      while (true) {
+        watch.look(destination.values());
+        forget();
+        Thread.sleep(WATCH_MILLIS);
+      }
+    } catch (InterruptedException | RejectedExecutionException e) {
+      LOG.debug("being stopped: {}", e.toString());
     }
   }
 

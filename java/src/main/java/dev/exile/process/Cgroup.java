@@ -2,6 +2,7 @@ package dev.exile.process;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -96,13 +97,15 @@ public record Cgroup(Path directory) {
   }
 
   /**
-   * Removes the empty cgroup; processes that have just been killed may take a moment to leave it.
+   * Removes the empty cgroup, with those that processes in it have made below; processes that have
+   * just been killed may take a moment to leave it.
    *
    * @throws IOException where it is still in use after two seconds
    */
   public void remove() throws IOException {
     for (int attempt = 0; ; attempt++) {
       try {
+        removeBelow(directory);
         Files.deleteIfExists(directory);
         return;
       } catch (IOException e) {
@@ -115,6 +118,19 @@ public record Cgroup(Path directory) {
           Thread.currentThread().interrupt();
           throw e;
         }
+      }
+    }
+  }
+
+  /** A cgroup's files go with it. */
+  private static void removeBelow(Path directory) throws IOException {
+    if (!Files.isDirectory(directory)) {
+      return;
+    }
+    try (DirectoryStream<Path> children = Files.newDirectoryStream(directory, Files::isDirectory)) {
+      for (Path child : children) {
+        removeBelow(child);
+        Files.deleteIfExists(child);
       }
     }
   }

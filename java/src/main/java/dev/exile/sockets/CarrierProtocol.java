@@ -165,6 +165,12 @@ final class CarrierProtocol {
   record Answer(int status, String reason, long received) {
     static final Answer OK = received(0);
 
+    /** The relay does not know the connection (any more). */
+    static final int GONE = 410;
+
+    /** The relay cannot go on with it. */
+    static final int BROKEN = 500;
+
     static Answer received(long received) {
       return new Answer(200, "", received);
     }
@@ -184,6 +190,14 @@ final class CarrierProtocol {
 
     boolean accepted() {
       return status == 200;
+    }
+
+    /**
+     * Whether the destination's relay itself has refused the connection. Any other refusal is of an
+     * agent that does not know enough (yet): the destination still holds its part.
+     */
+    boolean isFinal() {
+      return status == GONE || status == BROKEN;
     }
 
     Http2Headers headers() {

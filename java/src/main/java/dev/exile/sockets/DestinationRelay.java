@@ -244,7 +244,10 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
       }
     }
     if (entry == null) {
-      refuse(splice, 410, "connection " + splice.name() + " is not known here (any more)");
+      refuse(
+          splice,
+          CarrierProtocol.Answer.GONE,
+          "connection " + splice.name() + " is not known here (any more)");
       return;
     }
     if (target != null) {
@@ -311,7 +314,7 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
       }
     } catch (IOException e) {
       log.error("{}: connection {} cannot be relayed", migration, splice.name(), e);
-      refuse(splice, 500, e.getMessage());
+      refuse(splice, CarrierProtocol.Answer.BROKEN, "" + e.getMessage());
     }
   }
 

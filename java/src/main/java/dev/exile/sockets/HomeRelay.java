@@ -35,6 +35,7 @@ import org.slf4j.LoggerFactory;
 public final class HomeRelay implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(HomeRelay.class);
   private static final long RETRY_MILLIS = 200;
+  private static final long TURNED_AWAY_MILLIS = 1_000;
   private static final long PARK_SECONDS = 10;
 
   private enum State {
@@ -57,6 +58,9 @@ public final class HomeRelay implements AutoCloseable {
 
   private State state = State.HOLDING;
   private HomeSession session;
+
+  /** What the destination's agent last said as it took no connection; null before. */
+  private String turnedAway;
 
   /** Makes a new carrier when one is lost. */
   @FunctionalInterface
@@ -177,7 +181,7 @@ public final class HomeRelay implements AutoCloseable {
     if (open != null) {
       begin(open);
     } else {
-      reconnect();
+      reconnect(0);
     }
   }
 
@@ -232,23 +236,47 @@ public final class HomeRelay implements AutoCloseable {
       if (session == last) {
         session = null;
       }
+      if (!last.wasTurnedAway()) {
+        turnedAway = null;
+      }
       if (state != State.RUNNING) {
         drained.complete(null);
         return;
       }
     }
-    log.info("{}: the carrier to {} is lost", migration, last.carrier().peerName());
-    reconnect();
+    if (last.wasTurnedAway()) {
+      reconnect(TURNED_AWAY_MILLIS);
+    } else {
+      log.info("{}: the carrier to {} is lost", migration, last.carrier().peerName());
+      reconnect(last.ageMillis() < RETRY_MILLIS ? RETRY_MILLIS : 0);
+    }
   }
 
-  private void reconnect() {
-    Thread thread = new Thread(this::keepTrying, "relay-" + migration);
+  /** Told once, however often it is tried. */
+  void turnedAway(String answer) {
+    synchronized (this) {
+      if (answer.equals(turnedAway)) {
+        return;
+      }
+      turnedAway = answer;
+    }
+    log.warn("{}: its connections wait, the destination does not take them: {}", migration, answer);
+  }
+
+  private synchronized boolean isTurnedAway() {
+    return turnedAway != null;
+  }
+
+  /** After a pause where a carrier was lost as soon as it was made: that must not make us spin. */
+  private void reconnect(long pauseMillis) {
+    Thread thread = new Thread(() -> keepTrying(pauseMillis), "relay-" + migration);
     thread.setDaemon(true);
     thread.start();
   }
 
-  private void keepTrying() {
+  private void keepTrying(long pauseMillis) {
     try {
+      Thread.sleep(pauseMillis);
       while (isRunning()) {
         try {
           Carrier carrier = connector.connect();
@@ -256,14 +284,15 @@ public final class HomeRelay implements AutoCloseable {
           if (!isRunning()) {
             carrier.close();
           }
-          log.info("{}: relays again", migration);
+          if (!isTurnedAway()) {
+            log.info("{}: relays again", migration);
+          }
           return;
         } catch (IOException e) {
           log.debug("{}: no carrier yet: {}", migration, e.getMessage());
         } catch (RuntimeException e) {
           log.error("{}: cannot relay, trying again", migration, e);
         }
-        // Also where a carrier is lost as soon as it is made: that must not make us spin.
         Thread.sleep(RETRY_MILLIS);
       }
     } catch (InterruptedException e) {

@@ -40,6 +40,7 @@ final class HomeSession implements Splice.Owner {
   private final long number = System.nanoTime();
 
   private final Map<String, Joined> joined = new HashMap<>();
+  private boolean turnedAway;
 
   /** A connection with its stream. */
   private record Joined(Park.Parked parked, Offsets at, boolean fresh, Splice splice) {}
@@ -137,11 +138,32 @@ final class HomeSession implements Splice.Owner {
   @Override
   public void answered(Splice splice, CarrierProtocol.Answer answer) {
     Joined connection = joined.get(splice.name());
-    if (!answer.accepted()) {
+    if (answer.isFinal()) {
       refused(connection, answer);
+    } else if (!answer.accepted()) {
+      turnedAway(answer);
     } else if (!connection.fresh() && splice.resume(answer.received(), connection.at())) {
       splice.open(connection.at().pending());
     }
+  }
+
+  /** Nothing is wrong with the connections: they wait for a carrier over which they are taken. */
+  private void turnedAway(CarrierProtocol.Answer answer) {
+    if (!turnedAway) {
+      turnedAway = true;
+      relay.turnedAway(answer.toString());
+      carrier.channel().close();
+    }
+  }
+
+  /** Since it began. */
+  long ageMillis() {
+    return TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - number);
+  }
+
+  /** Whether the destination's agent has taken none of them. */
+  boolean wasTurnedAway() {
+    return turnedAway;
   }
 
   private void refused(Joined connection, CarrierProtocol.Answer answer) {

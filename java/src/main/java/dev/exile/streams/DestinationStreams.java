@@ -157,6 +157,9 @@ public final class DestinationStreams {
   /** Whether something may still be on its way. */
   public boolean open() {
     try {
+      if (pump == null) {
+        find(); // it may not have answered when the agent was started
+      }
       return pump != null && pump.status().values().stream().anyMatch(one -> !one.over());
     } catch (IOException e) {
       LOG.debug("what was on its way is lost, as the pump itself has told: {}", e.getMessage());
@@ -166,8 +169,10 @@ public final class DestinationStreams {
 
   /** Drops all. */
   public void drop() throws IOException {
-    if (pump != null) {
-      pump.quit();
+    // One whose start was interrupted, or that did not answer as it began, is known by its socket.
+    Pump dropped = pump == null ? Pump.find(socket).orElse(null) : pump;
+    if (dropped != null) {
+      dropped.quit();
       pump = null;
     }
   }

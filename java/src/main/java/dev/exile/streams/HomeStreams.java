@@ -179,8 +179,10 @@ public final class HomeStreams {
 
   /** Drops all: before COMMIT without a trace, later when the process has ended. */
   public void drop() throws IOException {
-    if (pump != null) {
-      pump.quit();
+    // One whose start was interrupted, or that did not answer as it began, is known by its socket.
+    Pump dropped = pump == null ? Pump.find(socket).orElse(null) : pump;
+    if (dropped != null) {
+      dropped.quit();
       pump = null;
     }
   }

@@ -4,6 +4,7 @@ import dev.exile.linux.Linux;
 import dev.exile.shim.Shim;
 import dev.exile.shim.ShimException;
 import java.io.IOException;
+import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
@@ -33,19 +34,48 @@ final class Pump {
   private static final long PATIENCE_MILLIS = 5_000;
 
   private final Path path;
-  private final SocketChannel channel;
-  private final Selector selector;
   private final StringBuilder heard = new StringBuilder();
+
+  /** Null after a question that was not answered: its answer, come late, is no other's. */
+  private Connection connection;
+
   private volatile int pid;
   private volatile boolean over;
 
+  /** A line to it; reading from it does not block. */
+  private record Connection(SocketChannel channel, Selector selector) {
+    /** Nor does this, where the pump is stopped and others have knocked before. */
+    static Connection to(Path path) throws IOException {
+      SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX);
+      try {
+        channel.configureBlocking(false);
+        if (!channel.connect(UnixDomainSocketAddress.of(path))) {
+          throw new ShimException("the pump at " + path + " does not answer");
+        }
+        Selector selector = Selector.open();
+        channel.register(selector, SelectionKey.OP_READ);
+        return new Connection(channel, selector);
+      } catch (IOException e) {
+        channel.close();
+        throw e;
+      }
+    }
+
+    void close() throws IOException {
+      selector.close();
+      channel.close();
+    }
+  }
+
   private Pump(Path path) throws IOException {
     this.path = path;
-    channel = SocketChannel.open(UnixDomainSocketAddress.of(path));
-    channel.configureBlocking(false);
-    selector = Selector.open();
-    channel.register(selector, SelectionKey.OP_READ);
-    watch();
+    connection = Connection.to(path);
+    try {
+      watch();
+    } catch (IOException e) {
+      hangUp();
+      throw e;
+    }
   }
 
   /** Learns which processes it is, and again once one of them has been killed. */
@@ -113,20 +143,26 @@ final class Pump {
             .start();
     starter.getOutputStream().close();
     // Its end first: the JDK takes what it has said out of the pipe then, which a reader may miss.
+    awaitEnd(starter);
+    String said = starter.inputReader(StandardCharsets.UTF_8).readLine();
+    if (said == null || !said.startsWith("pump ")) {
+      throw new ShimException(said == null ? "the pump did not start" : said);
+    }
+    return new Pump(path);
+  }
+
+  private static void awaitEnd(Process starter) throws ShimException {
     try {
       if (!starter.waitFor(PATIENCE_MILLIS, TimeUnit.MILLISECONDS)) {
         starter.destroyForcibly();
         throw new ShimException("the pump did not start in time");
       }
     } catch (InterruptedException e) {
+      // Before it has ended nobody would find the pump that it is starting.
+      starter.onExit().completeOnTimeout(starter, PATIENCE_MILLIS, TimeUnit.MILLISECONDS).join();
       Thread.currentThread().interrupt();
       throw new ShimException("interrupted while the pump was started");
     }
-    String said = starter.inputReader(StandardCharsets.UTF_8).readLine();
-    if (said == null || !said.startsWith("pump ")) {
-      throw new ShimException(said == null ? "the pump did not start" : said);
-    }
-    return new Pump(path);
   }
 
   /** The one that listens there, or nothing where there is none (any more). */
@@ -243,8 +279,15 @@ final class Pump {
       LOG.warn("the pump at {} has ended before: {}", path, e.getMessage());
       Files.deleteIfExists(path);
     } finally {
-      selector.close();
-      channel.close();
+      hangUp();
+    }
+  }
+
+  private synchronized void hangUp() throws IOException {
+    if (connection != null) {
+      connection.close();
+      connection = null;
+      heard.setLength(0);
     }
   }
 
@@ -252,11 +295,15 @@ final class Pump {
     ByteBuffer bytes = ByteBuffer.wrap((question + "\n").getBytes(StandardCharsets.UTF_8));
     String answer;
     try {
-      channel.write(bytes); // a line always fits
+      if (connection == null) {
+        connection = Connection.to(path);
+      }
+      connection.channel.write(bytes); // a line always fits
       answer = hear();
     } catch (ShimException e) {
       throw e;
     } catch (IOException e) {
+      hangUp();
       throw new ShimException("the pump at " + path + " has ended: " + e.getMessage());
     }
     if (answer.startsWith("error ")) {
@@ -266,16 +313,24 @@ final class Pump {
   }
 
   private String hear() throws IOException {
-    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(PATIENCE_MILLIS);
+    try {
+      return nextLine(System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(PATIENCE_MILLIS));
+    } catch (IOException e) {
+      hangUp();
+      throw e;
+    }
+  }
+
+  private String nextLine(long deadline) throws IOException {
     ByteBuffer buffer = ByteBuffer.allocate(4096);
     while (heard.indexOf("\n") < 0) {
       long left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
       if (left <= 0) {
         throw new ShimException("the pump at " + path + " does not answer");
       }
-      selector.select(left);
-      selector.selectedKeys().clear();
-      if (channel.read(buffer.clear()) < 0) {
+      connection.selector.select(left);
+      connection.selector.selectedKeys().clear();
+      if (connection.channel.read(buffer.clear()) < 0) {
         throw new ShimException("the pump at " + path + " has ended");
       }
       heard.append(StandardCharsets.UTF_8.decode(buffer.flip()));

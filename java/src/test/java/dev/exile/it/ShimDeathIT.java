@@ -187,6 +187,34 @@ class ShimDeathIT {
     assertFalse(pipeline.runsOn("a") || pipeline.runsOn("b"));
   }
 
+  /** Also where nothing is sent to the tree since, which would start another post. */
+  @Test
+  void theEndOfADescendantIsSeenAlthoughPostWasKilled(Testbed bed) throws Exception {
+    Pipeline pipeline =
+        Pipeline.start(bed, "prog bash -c 'sleep 1234 & touch $work/begun; wait; exec sleep 2345'");
+    pipeline.await("begun").move();
+    Await.until(LIMIT, () -> "both have deputies", () -> deputies(bed) == 2);
+    assertTrue(killOnSight(bed, "b", "exile-shim post", 0));
+
+    Proc child =
+        bed.processes("b").stream()
+            .filter(process -> process.command().startsWith("sleep 1234"))
+            .findFirst()
+            .orElseThrow();
+    ProcessHandle.of(child.pid()).orElseThrow().destroyForcibly();
+
+    Await.until(LIMIT, () -> "its deputy ends: " + bed.agentLog("b"), () -> deputies(bed) == 1);
+    assertTrue(pipeline.runsOn("b"));
+    bed.exec("a", "kill", "-KILL", "" + pipeline.pid()).orFail();
+    pipeline.output();
+  }
+
+  private static long deputies(Testbed bed) {
+    return bed.processes("a").stream()
+        .filter(process -> process.command().startsWith("exile: ") && process.running())
+        .count();
+  }
+
   /** Waits for a process that does this job, kills it a little later and waits for its end. */
   private static boolean killOnSight(Testbed bed, String host, String job, int afterMillis)
       throws Exception {

@@ -86,4 +86,16 @@ class CgroupTest {
     assertFalse(cgroup.exists());
     cgroup.remove(); // nothing to do, no failure
   }
+
+  @Test
+  void whatProcessesHaveMadeBelowItIsRemovedWithIt() throws Exception {
+    Cgroup below = cgroup.create("made").create("deeper");
+    below.add(pid());
+
+    cgroup.kill();
+    child.waitFor();
+    cgroup.remove();
+
+    assertFalse(cgroup.exists());
+  }
 }

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -222,6 +223,37 @@ class RelayDisruptedTest extends RelayCase {
     for (RelayFixture.Relayed one : all) {
       one.close();
     }
+  }
+
+  /** It has been started again and could not take it up; the next one can. */
+  @Test
+  void connectionsWaitWhileTheDestinationsAgentDoesNotKnowTheMigration() throws Exception {
+    try (ServerSocketChannel process = listeningProcess();
+        RelayFixture.Relayed one = fixture.connection(1)) {
+      fixture.start();
+      pingPong(one.client(), one.process());
+      Carrier before = fixture.carrier;
+      fixture.killDestination();
+      fixture.restartDestination(false);
+      List<SocketChannel> clients = new ArrayList<>();
+      connect(clients, 1);
+      write(one.client(), "from the client");
+      while (fixture.carrier == before || fixture.carrier.isOpen()) {
+        Thread.sleep(5); // until they have been refused
+      }
+
+      fixture.killDestination();
+      fixture.restartDestination();
+
+      assertEquals("from the client", read(one.process(), "from the client".length()));
+      pingPong(one.process(), one.client());
+      serve(process, 1);
+      assertEquals("echo 0", readAll(clients.get(0)));
+      closeAll(List.of(one));
+      clients.get(0).close();
+    }
+    awaitOver();
+    assertEquals(0, fixture.home.stats().resets());
   }
 
   private ServerSocketChannel listeningProcess() throws IOException {

@@ -51,7 +51,7 @@ final class RelayFixture implements AutoCloseable {
     this.images = images;
     shim = Shim.extract(directory.resolve("bin"));
     port = freePort();
-    startDestination();
+    startDestination(true);
     carrier = connect("a");
     homePark = park("home", homeLoops);
     home = new HomeRelay(MIGRATION, homePark, connector());
@@ -78,12 +78,14 @@ final class RelayFixture implements AutoCloseable {
     return new Parks(shim, directory, loops).open(name);
   }
 
-  private void startDestination() throws IOException {
+  private void startDestination(boolean knows) throws IOException {
     destinationPark = park("destination", destinationLoops);
     destination = new DestinationRelay(MIGRATION, destinationPark, destinationLoops);
     listeners.forEach(destination::listener);
     server = new CarrierServer(authority.server("b"), destinationLoops);
-    server.register(MIGRATION, "a", images, destination, 1 << 30);
+    if (knows) {
+      server.register(MIGRATION, "a", images, destination, 1 << 30);
+    }
     server.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
   }
 
@@ -168,8 +170,13 @@ final class RelayFixture implements AutoCloseable {
 
   /** The agent is started again; it listens where it did. */
   void restartDestination() throws IOException {
+    restartDestination(true);
+  }
+
+  /** The same of one that may have failed to take up the migration. */
+  void restartDestination(boolean knows) throws IOException {
     destinationLoops = loops();
-    startDestination();
+    startDestination(knows);
     destination.seal();
   }
 
