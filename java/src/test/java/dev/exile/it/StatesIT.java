@@ -188,7 +188,10 @@ class StatesIT {
     assertTrue(away.path("sinceMillis").asLong() >= killedMillis - 1, away::toString);
     long restarted = System.nanoTime();
     bed.agentStart("c");
-    assertAllTell(watches, restarted, "c is back", host("c", "reachable"));
+    Await.until(
+        LIMIT, // the agents try again at their leisure
+        () -> "a and b tell that c is back: " + watches,
+        () -> watches.stream().allMatch(w -> w.told(restarted, host("c", "reachable")) != 0));
     Await.until(
         LIMIT,
         () -> "c, too, tells: " + Exile.run(bed, "c", "ps").result(),
