@@ -27,6 +27,12 @@ enum {
  */
 static const unsigned long options = PTRACE_O_TRACEEXEC;
 
+/* What was told of a thread. */
+struct told {
+    unsigned int listed[_NSIG]; /* how many of each number were in its queue */
+    uint64_t unlisted;          /* numbers that were pending, but in no list */
+};
+
 static bool stands_already(const struct body *body, pid_t tid)
 {
     for (size_t i = 0; i < body->threads.count; i++) {
@@ -101,45 +107,52 @@ static void tell(const struct body *body, pid_t tid, const siginfo_t *info)
  * Past the limit of queued signals the kernel remembers a standard signal by its number alone. No list has
  * it; its receiver would see it sent by nobody, as here.
  */
-static int tell_unlisted(const struct body *body, pid_t tid, uint64_t listed)
+static void tell_unlisted(const struct body *body, pid_t tid, uint64_t unlisted)
 {
-    struct proc_status status;
-    int error = proc_status(body->pid, tid, &status);
-
-    if (error < 0)
-        return error;
     for (int number = 1; number < _NSIG; number++) {
         siginfo_t info = {.si_signo = number, .si_code = SI_USER};
 
-        if ((status.pending & ~listed) >> (number - 1) & 1 && number != SIGKILL)
+        if (unlisted >> (number - 1) & 1 && number != SIGKILL)
             tell(body, tid, &info);
     }
-    return 0;
 }
 
-/* What came since the last look at this thread's private queue. */
+/*
+ * What came since the last look at this thread's private queue. Blocked, none leaves it, but for a SIGCONT
+ * and the stop signals, which wipe each other out: so they are counted by number.
+ */
 static int tell_thread(struct body *body, size_t index)
 {
     pid_t tid = body->threads.list[index];
-    size_t *told = &body->told[index];
-    bool first = *told == 0;
-    uint64_t listed = 0;
+    struct told *told = &body->told[index];
+    struct proc_status status;
+    unsigned int listed[_NSIG] = {0};
+    uint64_t offset = 0;
+    int error = proc_status(body->pid, tid, &status); /* first: what it shows is in the list, if in any */
     int n;
 
+    if (error < 0)
+        return error;
     do {
         siginfo_t list[PEEK_COUNT];
 
-        n = trace_peek_signals(tid, false, *told, list, PEEK_COUNT);
+        n = trace_peek_signals(tid, false, offset, list, PEEK_COUNT);
         for (int i = 0; i < n; i++) {
-            listed |= 1ULL << (list[i].si_signo - 1);
-            tell(body, tid, &list[i]);
+            int number = list[i].si_signo;
+
+            status.pending &= ~(1ULL << (number - 1));
+            if (listed[number]++ >= told->listed[number])
+                tell(body, tid, &list[i]);
         }
         if (n > 0)
-            *told += (size_t)n;
+            offset += (uint64_t)n;
     } while (n == PEEK_COUNT);
     if (n < 0)
         return n;
-    return first ? tell_unlisted(body, tid, listed) : 0;
+    memcpy(told->listed, listed, sizeof(listed));
+    tell_unlisted(body, tid, status.pending & ~told->unlisted);
+    told->unlisted = status.pending;
+    return 0;
 }
 
 int body_tell_held(struct body *body)

@@ -21,7 +21,7 @@ struct body {
     pid_t executor; /* the thread that executes: the leader, if it lives */
     struct pids threads;
     bool stopped; /* by a SIGSTOP that came on the way */
-    size_t *told; /* of each thread's private queue, how many were looked at */
+    struct told *told; /* of each thread's private queue */
 };
 
 struct body_plan {

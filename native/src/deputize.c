@@ -126,15 +126,26 @@ static int prepare(const struct deputize *job, struct body *body, const char **w
     return cgroup_move_back(body->pid, backs, job->back_count);
 }
 
-/* Whatever went wrong with a process that is on its way out went wrong because of that. */
+/*
+ * Whatever went wrong with a process that is on its way out went wrong because of that. A leader that has ended
+ * may have threads that go on; and what cannot be known is not so.
+ */
 static bool is_ending(pid_t pid)
 {
     struct proc_status status;
+    struct pids threads = {0};
+    int error = proc_threads(pid, &threads);
+    bool ending = error == -ENOENT || error == -ESRCH;
 
-    if (proc_status(pid, pid, &status) < 0)
-        return true;
-    return status.state == 'Z' || status.state == 'X' ||
-           ((status.pending | status.shared) >> (SIGKILL - 1) & 1);
+    if (error == 0) {
+        error = proc_status(pid, pid, &status);
+        ending = error == -ENOENT || error == -ESRCH;
+        if (error == 0)
+            ending = ((status.pending | status.shared) >> (SIGKILL - 1) & 1) ||
+                     (threads.count == 1 && (status.state == 'Z' || status.state == 'X'));
+    }
+    pids_free(&threads);
+    return ending;
 }
 
 /* 0: deputy, or gone. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -28,6 +29,7 @@ static void never(int number)
 
 static sigjmp_buf woken;
 static siginfo_t waker;
+static bool waker_waits; /* the SIGCONT that has woken us is to be taken like one that is pending */
 
 /* Runs with all signals blocked, and so they stay. */
 static void wake(int number, siginfo_t *info, void *context)
@@ -119,6 +121,12 @@ int queue_take(pid_t *tid, siginfo_t *info)
 {
     int result;
 
+    if (waker_waits) {
+        waker_waits = false;
+        *info = waker;
+        *tid = info->si_code == SI_TKILL ? getpid() : 0;
+        return 1;
+    }
     do
         result = take_any(tid, info);
     while (result > 0 && siginfo_is_own(info, getpid()));
@@ -139,17 +147,6 @@ void queue_raise(int number)
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
 }
 
-/* To itself a process may send any siginfo. */
-static void put_back(siginfo_t *info)
-{
-    const pid_t self = getpid();
-
-    if (info->si_code == SI_TKILL)
-        syscall(SYS_rt_tgsigqueueinfo, self, self, info->si_signo, info);
-    else
-        syscall(SYS_rt_sigqueueinfo, self, info->si_signo, info);
-}
-
 static void raise_until_continued(int number)
 {
     const uint64_t one = 1ULL << (SIGCONT - 1);
@@ -166,10 +163,11 @@ static void raise_until_continued(int number)
 
 /*
  * To send a stop signal wipes out a pending SIGCONT. So that none is lost just before that, it is not pending
- * meanwhile but handled at once; and the handler leaps over what would still stop us.
+ * meanwhile but handled at once; and the handler leaps over what would still stop us. Nor is it queued again: that
+ * would wipe out a stop signal that has come after it.
  */
 void queue_stop(int number)
 {
     raise_until_continued(number);
-    put_back(&waker);
+    waker_waits = true;
 }

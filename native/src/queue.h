@@ -26,7 +26,7 @@ must_use int queue_take(pid_t *tid, siginfo_t *info);
 void queue_raise(int number);
 
 /*
- * Stops by this signal until a SIGCONT comes, which is then pending. Where the kernel discards it, as it does
+ * Stops by this signal until a SIGCONT comes, which queue_take() then has first. Where the kernel discards it, as it does
  * in an orphaned process group, by SIGSTOP.
  */
 void queue_stop(int number);

@@ -194,8 +194,10 @@ void terminal_home_look(struct terminal *terminal)
     bool stopped;
     bool first = !terminal->foreground && !terminal->look_at;
 
-    if (terminal->real < 0)
+    if (terminal->real < 0) {
+        terminal->look_at = 0;
         return;
+    }
     judge(terminal, &foreground, &stopped);
     if (foreground && (!terminal->keys || others_read(terminal))) {
         terminal->foreground = false;

@@ -66,6 +66,8 @@ class TerminalTest(DeputyCase):
         self.assertTrue(self.shows(r"\[1\]\+\s+Running\s+sleep 77"), self.text)
         self.type("fg\n")
         self.assertTrue(self.shows("sleep 77"), self.text)
+        # A stop that overtakes the SIGCONT before it has woken the job wipes it out, as ever.
+        self.assertTrue(until(lambda: agent.numbers() == [signal.SIGTSTP, signal.SIGCONT]), agent.numbers())
         self.type("\x1a")
         self.assertTrue(self.shows(r"Stopped\s+sleep 77"), self.text)
         self.type("fg\n")
