@@ -34,9 +34,12 @@ class ControlCommandsTest {
           + "\"algorithm\":\"total-copy\",\"outcome\":\"migrated\",\"reason\":\"\","
           + "\"frozenMillis\":210,\"totalMillis\":1300,\"bytesTransferred\":104200000,"
           + "\"phases\":[{\"name\":\"freeze\",\"millis\":3},{\"name\":\"transfer\",\"millis\":180}],"
-          + "\"sockets\":{\"established\":51,\"listening\":2},\"refusals\":[],\"role\":\"home\","
+          + "\"sockets\":{\"established\":51,\"listening\":2,"
+          + "\"takeMillis\":0.0,\"reconnectMillis\":0.0},\"refusals\":[],\"role\":\"home\","
           + "\"state\":\"RUNNING\",\"startedMillis\":1700000000000,"
-          + "\"signals\":[{\"number\":15,\"name\":\"SIGTERM\",\"held\":1,\"forwarded\":2}]}";
+          + "\"signals\":[{\"number\":15,\"name\":\"SIGTERM\",\"held\":1,\"forwarded\":2}],"
+          + "\"felt\":{\"connections\":0,\"waited\":0,\"medianMillis\":0.0,\"p99Millis\":0.0,"
+          + "\"worstMillis\":0.0,\"resets\":0,\"worst\":[]}}";
 
   @TempDir private Path temp;
   private FakeAgent agent;
