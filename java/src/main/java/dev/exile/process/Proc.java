@@ -50,7 +50,7 @@ public final class Proc {
     return name.chars().allMatch(Character::isDigit);
   }
 
-  /** One file below /proc/PID as text; nothing where the process has ended. */
+  /** One file below /proc/PID as text; nothing where there is none (any more). */
   public static Optional<String> read(int pid, String file) {
     try {
       // proc files tell no size: readString reads to the end all the same
@@ -59,12 +59,17 @@ public final class Proc {
     } catch (NoSuchFileException e) {
       return Optional.empty();
     } catch (IOException e) {
-      if (!Files.exists(ROOT.resolve(Integer.toString(pid)))
-          || "No such process".equals(e.getMessage())) {
+      // It may be gone between the opening and the reading: a process, or a descriptor of it.
+      if (!Files.exists(ROOT.resolve(Integer.toString(pid))) || isGone(e)) {
         return Optional.empty();
       }
       throw new UncheckedIOException("cannot read /proc/" + pid + "/" + file, e);
     }
+  }
+
+  private static boolean isGone(IOException e) {
+    return "No such process".equals(e.getMessage())
+        || "No such file or directory".equals(e.getMessage());
   }
 
   /** Where a link below /proc/PID points to (exe, cwd, root, fd/N, ns/net). */
