@@ -330,7 +330,7 @@ public final class Inet {
     return get(fd, SOL_SOCKET, SO_ERROR);
   }
 
-  private static int get(int fd, int level, int name) throws Errno {
+  static int get(int fd, int level, int name) throws Errno {
     int[] value = new int[1];
     try {
       LibC.getsockopt(fd, level, name, value, new int[] {Integer.BYTES});
@@ -348,7 +348,7 @@ public final class Inet {
     }
   }
 
-  private static Errno failed(String call, int fd, LastErrorException e) {
+  static Errno failed(String call, int fd, LastErrorException e) {
     return new Errno(call + " on descriptor " + fd, e);
   }
 }
