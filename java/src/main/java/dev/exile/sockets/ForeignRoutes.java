@@ -126,7 +126,7 @@ public final class ForeignRoutes {
 
   /** The migration has no sockets here any more. May be called again. */
   public synchronized void release(String migration) {
-    if (users.remove(migration) && users.isEmpty()) {
+    if (users.remove(migration) && users.isEmpty() && record != null) {
       remove();
     }
   }
