@@ -90,13 +90,16 @@ public final class ForeignTcp {
   }
 
   /**
-   * Gives a closed socket that has no address any address, whoever else has it. It stays open to
-   * others as it was (SO_REUSEADDR), though repair mode forgets that.
+   * Gives a closed socket any address, whoever else has it, unless it has one already. It stays
+   * open to others as it was (SO_REUSEADDR), though repair mode forgets that.
    *
    * @param own port 0 for any that is free with that address
    */
   public static void bind(int fd, InetSocketAddress own) throws Errno {
     prepare(fd);
+    if (Inet.localAddress(fd).toInet().getPort() != 0) {
+      return;
+    }
     boolean reuse = Inet.get(fd, SOL_SOCKET, SO_REUSEADDR) != 0;
     Inet.set(fd, Inet.IPPROTO_TCP, TCP_REPAIR, 1);
     try {
@@ -137,6 +140,23 @@ public final class ForeignTcp {
     // Each asks the other for its window now, and the other can answer.
     endRepair(first, firstReuses);
     endRepair(second, secondReuses);
+  }
+
+  /**
+   * Begins to connect a socket whose process waits for its {@code connect}: that call, begun anew,
+   * finds it under way, and then done. A joined socket would make it fail with EISCONN.
+   */
+  public static void startConnecting(int fd, InetSocketAddress peer) throws Errno {
+    boolean nonBlocking = Inet.setNonBlocking(fd, true);
+    try {
+      connect(fd, bytes(fd, peer));
+    } catch (Errno e) {
+      if (e.number() != Errno.EINPROGRESS) {
+        throw e;
+      }
+    } finally {
+      Inet.setNonBlocking(fd, nonBlocking);
+    }
   }
 
   private static void establish(int fd, int sent, int received, SocketAddressBytes peer)
@@ -180,7 +200,7 @@ public final class ForeignTcp {
     try {
       LibC.connect(fd, address.bytes(), address.length());
     } catch (LastErrorException e) {
-      throw Inet.failed("connect to " + address + " in repair mode", fd, e);
+      throw Inet.failed("connect to " + address, fd, e);
     }
   }
 

@@ -148,6 +148,7 @@ final class HomeSockets {
               .setIpv6(socket.ipv6())
               .setMapped(socket.mapped())
               .setShutWrite(socket.shutWrite())
+              .setConnecting(socket.connecting())
               .setOwn(endpoint(socket.local()));
       if (socket.peer() != null) {
         plan.setPeer(endpoint(socket.peer()));

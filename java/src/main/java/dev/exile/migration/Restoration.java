@@ -181,6 +181,7 @@ final class Restoration {
           new Reconnector.Lost(
               Integer.toString(socket.getKey()),
               new Reconnector.Place(members.get(socket.getPid()), socket.getFd()),
+              socket.getConnecting(),
               socket.getShutWrite(),
               inet(socket.getOwn()),
               socket.hasPeer() ? inet(socket.getPeer()) : null));

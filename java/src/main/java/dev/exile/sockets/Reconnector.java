@@ -16,6 +16,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -31,6 +32,9 @@ public final class Reconnector {
 
   /** Fewer are not worth another thread. */
   private static final int PER_THREAD = 100;
+
+  /** A handshake over loopback is done before its first call returns. */
+  private static final long HANDSHAKE_NANOS = TimeUnit.SECONDS.toNanos(2);
 
   private final String migration;
   private final ForeignRoutes routes;
@@ -59,12 +63,18 @@ public final class Reconnector {
    * A socket that is to be connected.
    *
    * @param name names it within the migration
+   * @param connecting whether the process waits for its {@code connect}
    * @param shutWrite whether the process had already ended its own direction
    * @param own its address at home
    * @param peer its peer's; null where that is not known
    */
   public record Lost(
-      String name, Place place, boolean shutWrite, InetSocketAddress own, InetSocketAddress peer) {}
+      String name,
+      Place place,
+      boolean connecting,
+      boolean shutWrite,
+      InetSocketAddress own,
+      InetSocketAddress peer) {}
 
   /**
    * @param migration its id, for the log
@@ -150,7 +160,7 @@ public final class Reconnector {
     }
     ForeignTcp.bind(socket, own);
     try {
-      return join(socket, peer, ipv6);
+      return join(socket, lost, peer);
     } catch (Errno e) {
       if (e.number() != Errno.EADDRNOTAVAIL || peer.getPort() == 0) {
         throw e;
@@ -161,21 +171,42 @@ public final class Reconnector {
           migration,
           own,
           peer);
-      return join(socket, new InetSocketAddress(peer.getAddress(), 0), ipv6);
+      return join(socket, lost, new InetSocketAddress(peer.getAddress(), 0));
     }
   }
 
-  private static int join(int socket, InetSocketAddress peer, boolean ipv6) throws IOException {
-    LinuxSocket end = LinuxSocket.newSocketStream(ipv6);
+  private static int join(int socket, Lost lost, InetSocketAddress peer) throws IOException {
+    LinuxSocket end = LinuxSocket.newSocketStream(peer.getAddress() instanceof Inet6Address);
+    boolean joined = false;
     try {
       end.setReuseAddress(true);
       ForeignTcp.bind(end.intValue(), peer);
+      if (lost.connecting()) {
+        return accept(socket, end);
+      }
       ForeignTcp.join(socket, end.intValue());
+      joined = true;
       return end.intValue();
-    } catch (IOException e) {
-      end.close();
-      throw e;
+    } finally {
+      if (!joined) {
+        end.close();
+      }
     }
+  }
+
+  /** Lets the process's socket connect to the relay's, and nobody else: it is here that it ends. */
+  private static int accept(int socket, LinuxSocket listener) throws IOException {
+    listener.listen(1);
+    ForeignTcp.startConnecting(socket, listener.localAddress());
+    long deadline = System.nanoTime() + HANDSHAKE_NANOS;
+    while (System.nanoTime() < deadline) {
+      int end = listener.accept(new byte[26]);
+      if (end >= 0) {
+        return end;
+      }
+      Thread.onSpinWait();
+    }
+    throw new IOException("a socket cannot be connected to " + listener.localAddress());
   }
 
   /** The processes that hold the sockets. */

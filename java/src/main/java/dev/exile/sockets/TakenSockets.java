@@ -119,12 +119,14 @@ public final class TakenSockets implements AutoCloseable {
       return false;
     }
     TcpState state = TcpState.of(Inet.tcpState(duplicate));
-    if (state != TcpState.LISTEN && !state.connected()) {
-      return false; // CRIU restores what has no peer
+    boolean broken = state == TcpState.CLOSE && Inet.hasError(duplicate);
+    boolean unread = state == TcpState.CLOSE && Inet.unread(duplicate) > 0;
+    if (state != TcpState.LISTEN && !state.connected() && !broken && !unread) {
+      return false; // CRIU restores what has no peer, and nothing to tell of a former one
     }
     boolean ipv6 = domain == SocketAddressBytes.AF_INET6;
     SocketAddressBytes local = Inet.localAddress(duplicate);
-    SocketAddressBytes peer = state == TcpState.LISTEN ? null : Inet.peerAddress(duplicate);
+    SocketAddressBytes peer = state == TcpState.LISTEN ? null : peer(duplicate);
     boolean mapped = ipv6 && (peer != null ? peer.mapped() : !Inet.ipv6Only(duplicate));
     sockets.add(
         new TakenSocket(
@@ -136,8 +138,14 @@ public final class TakenSockets implements AutoCloseable {
             ipv6,
             mapped,
             local.toInet(),
-            peer == null ? null : peer.toInet()));
+            peer == null ? null : peer.toInet(),
+            broken));
     return true;
+  }
+
+  private static SocketAddressBytes peer(int fd) throws IOException {
+    SocketAddressBytes peer = Inet.peerAddress(fd);
+    return peer == null ? Inet.formerPeerAddress(fd) : peer;
   }
 
   /** All of them, listeners too. */

@@ -16,6 +16,7 @@ final class Servers {
   static final int SEEDED_PORT = 7100;
 
   static final int MIRROR_PORT = 7200;
+  static final int STATES_PORT = 7300;
 
   private Servers() {}
 
@@ -154,6 +155,13 @@ final class Servers {
 
   private static Daemon listening(Testbed bed, String host, Daemon server) {
     bed.awaitListening(host, MIRROR_PORT);
+    return server;
+  }
+
+  /** Starts the server with connections in every state. */
+  static Daemon tcpStates(Testbed bed, String host, String address) {
+    Daemon server = bed.python(host, "tcp_states.py", address, STATES_PORT);
+    bed.awaitListening(host, STATES_PORT);
     return server;
   }
 }
