@@ -102,6 +102,7 @@ def half_closed_here(connection):
 
 def end_with_bytes(connection, case, before=ESTABLISHED):
     await_state(connection, before)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * HELD)
     connection.sendall(stream(case, HELD))
     connection.shutdown(socket.SHUT_WR)
 

@@ -52,10 +52,10 @@ class Client:
             return json.loads(read_all(connection))
 
     def await_armed(self, *cases):
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE / 2
         while missing := set(cases) - set(self.control("armed")):
             if time.monotonic() > deadline:
-                raise AssertionError(f"not armed: {missing}")
+                raise AssertionError(f"not armed: {missing}, {self.control('results')}")
             time.sleep(0.02)
 
     def end(self):
