@@ -96,6 +96,11 @@ final class HomeSockets {
             "process %d has opened a socket that is not TCP since it was surveyed (descriptor %d)"
                 .formatted(other.pid(), other.fd()));
       }
+      if (other.passing()) {
+        throw new IOException(
+            "descriptor %d of process %d holds descriptors that were sent and not yet received; try again"
+                .formatted(other.fd(), other.pid()));
+      }
     }
     parking = CompletableFuture.runAsync(this::park);
   }

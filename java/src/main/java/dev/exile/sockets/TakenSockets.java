@@ -11,6 +11,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /**
  * Duplicates of all TCP sockets of a process tree, each taken once however many descriptors and
@@ -18,6 +19,8 @@ import java.util.Set;
  * into the sockets and completing connections into their backlogs.
  */
 public final class TakenSockets implements AutoCloseable {
+  private static final Pattern PASSING = Pattern.compile("(?m)^scm_fds:\\s*[1-9]");
+
   private final List<TakenSocket> sockets;
   private final List<OtherSocket> others;
   private boolean handedOver;
@@ -34,8 +37,10 @@ public final class TakenSockets implements AutoCloseable {
    * @param fd its descriptor there
    * @param domain AF_ number
    * @param type SOCK_ number
+   * @param passing whether descriptors wait in it to be received (SCM_RIGHTS), which may be sockets
+   *     that nobody can take
    */
-  public record OtherSocket(int pid, int fd, int domain, int type) {
+  public record OtherSocket(int pid, int fd, int domain, int type, boolean passing) {
     /** Whether it speaks to other hosts: UDP, raw and the like. */
     public boolean internet() {
       return domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
@@ -115,7 +120,7 @@ public final class TakenSockets implements AutoCloseable {
     boolean internet =
         domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
     if (!internet || protocol != Inet.IPPROTO_TCP) {
-      others.add(new OtherSocket(pid, fd, domain, type));
+      others.add(new OtherSocket(pid, fd, domain, type, passing(pid, fd)));
       return false;
     }
     TcpState state = TcpState.of(Inet.tcpState(duplicate));
@@ -141,6 +146,11 @@ public final class TakenSockets implements AutoCloseable {
             peer == null ? null : peer.toInet(),
             broken));
     return true;
+  }
+
+  /** See proc_pid_fdinfo(5); kernels before 5.8 do not tell. */
+  private static boolean passing(int pid, int fd) {
+    return Proc.read(pid, "fdinfo/" + fd).filter(info -> PASSING.matcher(info).find()).isPresent();
   }
 
   private static SocketAddressBytes peer(int fd) throws IOException {

@@ -4,7 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -16,6 +19,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** At the destination a process sees the addresses that it saw at home, and is reached at them. */
 @Hosts
 class AddressIT {
+  private static final ObjectMapper JSON = new ObjectMapper();
   private static final Duration SOON = Duration.ofSeconds(20);
 
   /** Clients of IPv4 and IPv6; the wildcards, both at once, and home's own addresses only. */
@@ -81,6 +85,34 @@ class AddressIT {
     assertEquals(3, workers.size(), workers::toString);
     kept.awaitMore("answered", 100);
     kept.finishUnharmed();
+  }
+
+  /** Each sees its own true address; both of the same two cannot be had at one host. */
+  @Test
+  void connectionsWithinTheTreeGoOn(Testbed bed) {
+    Path result = bed.work().resolve("within.json");
+    Daemon server = bed.python("a", "within.py", bed.ip("a"), result);
+    Await.until(SOON, () -> "they talk: " + json(result), () -> count(result) > 20);
+    JsonNode before = json(result);
+
+    Exile.move(bed, server, "b");
+
+    long moved = count(result);
+    Await.until(SOON, () -> "they go on: " + json(result), () -> count(result) > moved + 100);
+    assertEquals("", json(result).path("error").asText());
+    assertEquals(before.path("own"), json(result).path("own"));
+  }
+
+  private static long count(Path result) {
+    return json(result).path("count").asLong();
+  }
+
+  private static JsonNode json(Path file) {
+    try {
+      return Files.exists(file) ? JSON.readTree(file.toFile()) : MissingNode.getInstance();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   @Test

@@ -4,8 +4,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * A process with connections in every state that TCP has, and with every kind of call on its way, moves: each
- * connection goes on as if nothing had been, to the byte. The cases are those of tcp_states.py.
+ * A process with connections in every state that TCP has, and with every kind of call on its way,
+ * moves: each connection goes on as if nothing had been, to the byte. The cases are those of
+ * tcp_states.py.
  */
 @Hosts
 class TcpStatesIT {
@@ -16,8 +17,7 @@ class TcpStatesIT {
   void connectionsInEveryStateGoOn(String address, Testbed bed) {
     Daemon server = Servers.tcpStates(bed, "a", address);
     Workload states =
-        Workload.start(
-            bed, "c", "tcp_states_load.py", "--host", bed.ip("a"), "--own", bed.ip("c"));
+        Workload.start(bed, "c", "tcp_states_load.py", "--host", bed.ip("a"), "--own", bed.ip("c"));
 
     Exile.move(bed, server, "b");
 
