@@ -17,6 +17,18 @@ public final class Errno extends IOException {
   /** {@code EBADF}: no such descriptor (any more). */
   public static final int EBADF = 9;
 
+  /** {@code EBUSY}: somebody else has it. */
+  public static final int EBUSY = 16;
+
+  /** {@code ENOBUFS}: the network device's queue is full. */
+  public static final int ENOBUFS = 105;
+
+  /** {@code ECONNREFUSED}: of UDP, a host has said so of an earlier datagram. */
+  public static final int ECONNREFUSED = 111;
+
+  /** {@code EADDRINUSE}. */
+  public static final int EADDRINUSE = 98;
+
   /** {@code ENOTCONN}. */
   public static final int ENOTCONN = 107;
 

@@ -5,9 +5,11 @@ import dev.exile.criu.Timers;
 import dev.exile.ipc.HomeShared;
 import dev.exile.process.Cell;
 import dev.exile.process.Cgroup;
+import dev.exile.rpc.peer.DatagramPlan;
 import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
+import dev.exile.sockets.DestinationDatagrams;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.Reconnector;
 import dev.exile.streams.DestinationStreams;
@@ -45,6 +47,7 @@ final class Restoration {
   private final Facts facts;
   private final DestinationRelay relay;
   private final DestinationStreams streams;
+  private final DestinationDatagrams datagrams;
   private final CompletableFuture<Void> reachedHook = new CompletableFuture<>();
   private final CompletableFuture<String> hookAnswer = new CompletableFuture<>();
   private final CompletableFuture<Void> letGo = new CompletableFuture<>();
@@ -53,11 +56,17 @@ final class Restoration {
   private Closeable life;
 
   /** What the facts tell of: a cell that a former agent has started, or none yet. */
-  Restoration(Site site, Facts facts, DestinationRelay relay, DestinationStreams streams) {
+  Restoration(
+      Site site,
+      Facts facts,
+      DestinationRelay relay,
+      DestinationStreams streams,
+      DestinationDatagrams datagrams) {
     this.site = site;
     this.facts = facts;
     this.relay = relay;
     this.streams = streams;
+    this.datagrams = datagrams;
     if (facts.cellInit != 0) {
       cell = new Cell(facts.cellInit, facts.cellStartTicks);
     }
@@ -77,6 +86,10 @@ final class Restoration {
     facts.listenerAddresses = listeners;
     facts.members = List.copyOf(request.getPidsList());
     streams.make(request);
+    facts.unixPaths = UnixPaths.named(request.getUnixPathsList());
+    if (request.getDatagramsCount() > 0) {
+      openDatagrams();
+    }
     Timers.advance(site.images(facts.id), request.getPidsList(), time.sinceDump(request));
     List<String> command =
         site.criu()
@@ -116,6 +129,12 @@ final class Restoration {
     facts.cellStartTicks = cell.startTicks();
     site.journal().save(facts);
     streams.join(cell.init(), started.master());
+  }
+
+  private void openDatagrams() throws IOException {
+    facts.device = datagrams.create();
+    site.journal().save(facts); // before it stays: whoever comes after us finds it
+    datagrams.keep();
   }
 
   /**
@@ -189,9 +208,23 @@ final class Restoration {
               at));
     }
     Reconnector.reconnect(sockets, relay::attach);
+    for (DatagramPlan socket : request.getDatagramsList()) {
+      datagrams.divert(
+          new DestinationDatagrams.Lost(
+              members.get(socket.getPid()),
+              socket.getFd(),
+              address(socket.getAddress(), socket.getPort()),
+              socket.getPeerAddress().isEmpty()
+                  ? null
+                  : address(socket.getPeerAddress(), socket.getPeerPort())));
+    }
     streams.adopt(relay);
     streams.start();
     openListeners();
+  }
+
+  private static InetSocketAddress address(String numeric, int port) throws IOException {
+    return new InetSocketAddress(InetAddress.getByName(numeric), port);
   }
 
   /** Tells the relay where the process listens; nothing else is attached from here on. */

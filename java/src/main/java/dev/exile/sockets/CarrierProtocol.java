@@ -14,6 +14,7 @@ import java.util.regex.Pattern;
  * <pre>
  *   POST /relay/MIGRATION/NAME   a connection, see {@link RelayFrames} for what follows
  *   POST /sync/MIGRATION/all     all connections that home has, have had their stream opened before
+ *   POST /datagrams/MIGRATION/all  datagrams of all UDP sockets, see {@link PacketStream}
  *   PUT  /image/MIGRATION/NAME   a file, content-length says how long; answered when it is complete
  * </pre>
  *
@@ -32,7 +33,7 @@ final class CarrierProtocol {
   private static final Pattern IMAGE_NAME = Pattern.compile("[A-Za-z0-9._-]{1,255}");
   private static final Pattern SOCKET_NAME = Pattern.compile("[A-Za-z0-9.-]{1,128}");
   private static final Pattern PATH =
-      Pattern.compile("/(relay|sync|image)/([A-Za-z0-9._-]{1,128})/([^/]{1,512})");
+      Pattern.compile("/(relay|sync|datagrams|image)/([A-Za-z0-9._-]{1,128})/([^/]{1,512})");
 
   private CarrierProtocol() {}
 
@@ -42,6 +43,8 @@ final class CarrierProtocol {
     RELAY("POST"),
     /** All connections have their streams. */
     SYNC("POST"),
+    /** Datagrams. */
+    DATAGRAMS("POST"),
     /** A file. */
     IMAGE("PUT");
 
@@ -55,6 +58,7 @@ final class CarrierProtocol {
       return switch (this) {
         case RELAY -> "relay";
         case SYNC -> "sync";
+        case DATAGRAMS -> "datagrams";
         case IMAGE -> "image";
       };
     }
