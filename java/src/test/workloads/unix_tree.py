@@ -61,20 +61,21 @@ def listener(file):
         for _ in range(2):
             client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             client.connect(name)
-            client.sendall(b"early")
             clients[kind].append(client)
         accepted[kind] = listeners[kind].accept()[0]
+        clients[kind][0].sendall(b"early")
     wait_for_go(file)
     found = {}
     for kind, name in names.items():
         second = listeners[kind].accept()[0]
         for server, client in ((accepted[kind], clients[kind][0]), (second, clients[kind][1])):
             client.sendall(b" late")
-            got = b""
-            while len(got) < 10:
+            got = server.recv(100)
+            while not got.endswith(b" late"):
                 got += server.recv(100)
             server.sendall(b"answer")
-            found[f"{kind}{client.fileno()}"] = got == b"early late" and client.recv(10) == b"answer"
+            wanted = b"early late" if server is accepted[kind] else b" late"
+            found[f"{kind}{client.fileno()}"] = got == wanted and client.recv(10) == b"answer"
         new = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         new.connect(name)
         found[kind + " new"] = listeners[kind].accept()[0] is not None

@@ -43,6 +43,8 @@ public final class DatagramIo {
 
   private static final int PKTINFO_LOCAL = 4;
 
+  private static final int PKTINFO_HEADER = 8;
+
   /** in6_pktinfo: the address, the interface. */
   private static final int PKTINFO6_BYTES = 20;
 
@@ -104,7 +106,10 @@ public final class DatagramIo {
       int level = memory.getInt(at + CMSG_LEVEL);
       int type = memory.getInt(at + CMSG_TYPE);
       if (level == SOL_IP && type == IP_PKTINFO) {
-        return address(memory.getByteArray(at + CMSG_DATA + PKTINFO_LOCAL, 4));
+        // Of what came before the kernel was asked to tell it knows the header's address only.
+        int at4 =
+            memory.getInt(at + CMSG_DATA + PKTINFO_LOCAL) == 0 ? PKTINFO_HEADER : PKTINFO_LOCAL;
+        return address(memory.getByteArray(at + CMSG_DATA + at4, 4));
       } else if (level == SOL_IPV6 && type == IPV6_PKTINFO) {
         return address(memory.getByteArray(at + CMSG_DATA, 16));
       } else if (length < CMSG_DATA) {
@@ -129,8 +134,8 @@ public final class DatagramIo {
   }
 
   /**
-   * Which of this host's addresses it was sent to; of a broadcast one that fits. Null where the
-   * kernel was not asked to tell.
+   * Which of this host's addresses it was sent to; of a broadcast mostly one that fits. Null where
+   * the kernel was not asked to tell.
    */
   public InetAddress destination() {
     return destination;

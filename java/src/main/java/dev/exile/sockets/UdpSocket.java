@@ -110,13 +110,23 @@ final class UdpSocket {
 
   private void forward(ByteBuf buffer) {
     InetSocketAddress source = io.source();
-    InetAddress address = io.destination() == null ? local.getAddress() : io.destination();
+    InetAddress address = destination();
     if (source == null || !suits(source.getAddress(), address)) {
       buffer.release();
       return;
     }
     UdpPacket.wrap(buffer, source, new InetSocketAddress(address, local.getPort()));
     out.write(fitting(buffer));
+  }
+
+  /** The address that the process is told the datagram was sent to. */
+  private InetAddress destination() {
+    InetAddress told = io.destination();
+    if (told == null) {
+      return local.getAddress();
+    }
+    // To a group the destination's kernel would not let it in.
+    return told.isMulticastAddress() && told instanceof Inet4Address ? TunDevice.OWN4 : told;
   }
 
   /** A small datagram must not hold a large buffer while it waits. */
