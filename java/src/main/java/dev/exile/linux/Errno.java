@@ -20,9 +20,6 @@ public final class Errno extends IOException {
   /** {@code EBUSY}: somebody else has it. */
   public static final int EBUSY = 16;
 
-  /** {@code ENOBUFS}: the network device's queue is full. */
-  public static final int ENOBUFS = 105;
-
   /** {@code ECONNREFUSED}: of UDP, a host has said so of an earlier datagram. */
   public static final int ECONNREFUSED = 111;
 

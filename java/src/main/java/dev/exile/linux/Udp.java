@@ -106,13 +106,4 @@ public final class Udp {
       throw new Errno("bind to " + address + " on descriptor " + fd, e);
     }
   }
-
-  /** Sets a socket's peer. */
-  public static void connect(int fd, SocketAddressBytes peer) throws Errno {
-    try {
-      LibC.connect(fd, peer.bytes(), peer.length());
-    } catch (LastErrorException e) {
-      throw new Errno("connect to " + peer + " on descriptor " + fd, e);
-    }
-  }
 }

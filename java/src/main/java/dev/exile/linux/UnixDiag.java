@@ -50,7 +50,7 @@ public final class UnixDiag {
    * @param listening whether it listens
    * @param name its path, with a NUL before an abstract one; empty where it has none
    * @param peer inode of the one that it is connected to; 0 for none
-   * @param waiting inodes of the ends that it has not accepted yet
+   * @param waiting inodes of those whose connections it has not accepted yet
    */
   public record UnixSocket(
       int inode, int type, boolean listening, String name, int peer, List<Integer> waiting) {}

@@ -8,7 +8,6 @@ import dev.exile.sockets.TakenSockets.OtherSocket;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -22,9 +21,6 @@ import java.util.Set;
 public final class UnixSurvey {
   private final Map<Integer, UnixSocket> table = new HashMap<>();
   private final Map<Integer, OtherSocket> ours = new HashMap<>();
-
-  /** Ends of connections to the tree's listeners that have not been accepted. */
-  private final Set<Integer> waiting = new HashSet<>();
 
   private final List<Refusal> refusals = new ArrayList<>();
   private final Set<String> needed = new LinkedHashSet<>();
@@ -62,12 +58,6 @@ public final class UnixSurvey {
     for (OtherSocket socket : ours.values()) {
       UnixSocket found = table.get(socket.inode());
       if (found != null) {
-        waiting.addAll(found.waiting());
-      }
-    }
-    for (OtherSocket socket : ours.values()) {
-      UnixSocket found = table.get(socket.inode());
-      if (found != null) {
         look(found, where(socket));
       }
     }
@@ -78,16 +68,15 @@ public final class UnixSurvey {
     if (!socket.name().isEmpty() && !(accepted && socket.peer() != 0)) {
       bound.add(socket.name()); // what was accepted only shows its listener's name
     }
-    for (int end : socket.waiting()) {
-      UnixSocket connection = table.get(end);
-      if (connection != null && connection.peer() != 0 && !ours.containsKey(connection.peer())) {
+    for (int client : socket.waiting()) {
+      if (client != 0 && !ours.containsKey(client)) {
         refuse(
             "%s listens at %s, and a connection from %s waits there"
-                .formatted(where, shown(socket.name()), holder(connection.peer())),
+                .formatted(where, shown(socket.name()), holder(client)),
             "let the process accept it, and move what it talks to as one tree");
       }
     }
-    if (socket.peer() == 0 || ours.containsKey(socket.peer()) || waiting.contains(socket.peer())) {
+    if (socket.peer() == 0 || ours.containsKey(socket.peer())) {
       return;
     }
     UnixSocket peer = table.get(socket.peer());

@@ -22,6 +22,10 @@ import org.slf4j.LoggerFactory;
  */
 public final class DestinationDatagrams {
   private static final Logger log = LoggerFactory.getLogger(DestinationDatagrams.class);
+
+  /** Of UDP it takes no time at all. */
+  private static final int CONNECT_MILLIS = 1_000;
+
   private static final int READS_PER_TURN = 64;
 
   private final String migration;
@@ -93,7 +97,7 @@ public final class DestinationDatagrams {
     Udp.bindToDevice(socket, device.name());
     Udp.bind(socket, address(family, lost.local()));
     if (lost.peer() != null) {
-      Udp.connect(socket, address(family, lost.peer()));
+      Inet.connect(socket, address(family, lost.peer()), CONNECT_MILLIS);
     }
   }
 

@@ -28,6 +28,7 @@ public final class HomeDatagrams {
   private static final Logger log = LoggerFactory.getLogger(HomeDatagrams.class);
   private static final long PARK_SECONDS = 10;
   private static final long RETRY_MILLIS = 200;
+  private static final long TURNED_AWAY_MILLIS = 1_000;
 
   private final String migration;
   private final HomeRelay.Connector connector;
@@ -36,6 +37,11 @@ public final class HomeDatagrams {
   private Session session;
   private boolean running;
   private boolean over;
+
+  /**
+   * What the destination's agent last said as it took no datagrams; null before, and once it does.
+   */
+  private String turnedAway;
 
   /**
    * @param park holds the sockets; belongs to this object from now on
@@ -124,8 +130,25 @@ public final class HomeDatagrams {
       }
       session = null;
     }
-    log.info("{}: the carrier for datagrams is lost", migration);
-    reconnect(RETRY_MILLIS);
+    if (last.accepted) {
+      log.info("{}: the carrier for datagrams is lost", migration);
+    }
+    reconnect(last.accepted ? RETRY_MILLIS : TURNED_AWAY_MILLIS);
+  }
+
+  /** Told once, however often it is tried. */
+  private synchronized void turnedAway(String answer) {
+    if (!answer.equals(turnedAway)) {
+      log.warn("{}: datagrams wait, the destination does not take them: {}", migration, answer);
+      turnedAway = answer;
+    }
+  }
+
+  private synchronized void accepted() {
+    if (turnedAway != null) {
+      log.info("{}: datagrams are forwarded again", migration);
+      turnedAway = null;
+    }
   }
 
   private void reconnect(long pauseMillis) {
@@ -187,6 +210,7 @@ public final class HomeDatagrams {
     private final List<UdpSocket> sockets = new ArrayList<>();
     private final CompletableFuture<Void> detached = new CompletableFuture<>();
     private PacketStream stream;
+    private volatile boolean accepted;
 
     Session(Carrier carrier) {
       this.carrier = carrier;
@@ -201,11 +225,13 @@ public final class HomeDatagrams {
     @Override
     public void answered(CarrierProtocol.Answer answer) {
       if (!answer.accepted()) {
-        log.warn("{}: datagrams wait, the destination does not take them: {}", migration, answer);
+        turnedAway(answer.toString());
         stream.close();
         carrier.channel().close();
         return;
       }
+      accepted = true;
+      accepted();
       DatagramIo io = new DatagramIo();
       for (Park.Parked parked : park.all()) {
         try {

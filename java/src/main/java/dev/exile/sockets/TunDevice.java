@@ -101,6 +101,7 @@ final class TunDevice {
     set("ipv4/conf", "route_localnet", "1");
     boolean ipv6 = Files.exists(Path.of("/proc/sys/net/ipv6/conf", name));
     if (ipv6) {
+      set("ipv6/conf", "disable_ipv6", "0");
       set("ipv6/conf", "addr_gen_mode", "1"); // none: nobody is there to be found
       set("ipv6/conf", "accept_ra", "0");
     }

@@ -115,6 +115,35 @@ class UnixSocketsIT {
     assertAllTrue(go());
   }
 
+  @Test
+  void aConnectionThatAStrangerWaitsForIsRefused(Testbed bed) throws IOException {
+    Daemon tree = start(bed, "listener");
+    Daemon stranger =
+        bed.daemon(
+            "a",
+            "/usr/bin/python3",
+            "-c",
+            """
+            import socket
+            client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            client.connect("%s")
+            open("%s", "w").close()
+            client.recv(100)
+            client.recv(100)
+            """
+                .formatted(PATH, file + ".connected"));
+    await("connected");
+
+    Exile.migrate(bed, "a", tree.pid(), "b")
+        .assertFails(
+            "refused",
+            "listens at " + PATH,
+            "a connection from process " + stranger.pid() + " (python3) waits there");
+
+    stranger.kill();
+    tree.kill();
+  }
+
   /** Writes each datagram as a line. */
   private Path receiver(Testbed bed, String host) {
     Path lines = file.resolveSibling("log-" + host);
