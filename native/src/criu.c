@@ -54,15 +54,13 @@ static void exec_criu(char *const argv[], unsigned int how, int terminal)
     execvp(argv[0], argv);
 }
 
-pid_t criu_spawn(char *const argv[], unsigned int how, int terminal, volatile pid_t *told)
+pid_t criu_spawn(char *const argv[], unsigned int how, int terminal)
 {
     pid_t pid = fork();
 
     if (pid < 0)
         return -errno;
     if (pid == 0) {
-        if (told)
-            *told = getpid();
         exec_criu(argv, how, terminal);
         _exit(127);
     }

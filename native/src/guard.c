@@ -143,7 +143,7 @@ static void do_dump(struct guard *guard)
 {
     int clocks = share_clocks(guard);
     pid_t criu = clocks < 0 ? clocks
-                            : criu_spawn(guard->criu, guard->apart ? CRIU_APART : 0, -1, &guard->shared->criu);
+                            : criu_spawn(guard->criu, guard->apart ? CRIU_APART : 0, -1);
     char how[32];
     int pidfd;
     int status;
@@ -163,7 +163,6 @@ static void do_dump(struct guard *guard)
             return;
         }
     }
-    guard->shared->criu = 0;
     criu_describe(status, how, sizeof(how));
     if (status != 0)
         line_say(1, "dump-failed %s", how);
@@ -184,7 +183,7 @@ static int obey(struct guard *guard, const char *command)
     } else if (strcmp(command, "dump") == 0) {
         do_dump(guard);
     } else if (strcmp(command, "hold") == 0) {
-        guard->shared->held = true;
+        *guard->held = true;
         line_say(1, "held");
     } else if (strcmp(command, "thaw") == 0) {
         error = guard_thaw(guard);
@@ -238,7 +237,7 @@ int guard_work(struct guard *guard)
             break;
         await_command(guard);
     }
-    if (guard->shared->held)
+    if (*guard->held)
         return EXIT_OK;
     return guard_thaw(guard) < 0 ? EXIT_FAILED : EXIT_OK;
 }

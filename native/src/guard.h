@@ -14,19 +14,14 @@ enum {
     CRIU_END_TIMEOUT_MS = 30000,
 };
 
-/* Shared memory: what the keeper must know if the worker is killed. */
-struct guard_shared {
-    volatile bool held;  /* the journal decides now: the end of the agent thaws no more */
-    volatile pid_t criu; /* 0: none runs */
-};
-
 struct guard {
     const char *path; /* the cgroup */
     const struct back *backs;
     size_t back_count;
     char **criu;
     bool apart; /* it uses SysV IPC, see CRIU_APART */
-    struct guard_shared *shared;
+    /* Shared by both: the journal decides now, the end of the agent thaws no more. */
+    volatile bool *held;
     struct lines in;
     int keeper; /* its end means that the keeper is gone */
     bool alone; /* nobody commands us any more */

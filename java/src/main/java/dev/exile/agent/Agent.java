@@ -17,7 +17,7 @@ import dev.exile.shim.Shim;
 import dev.exile.signals.DeputyServer;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
-import dev.exile.sockets.Park;
+import dev.exile.sockets.ForeignRoutes;
 import dev.exile.sockets.Parks;
 import io.grpc.Server;
 import io.grpc.netty.NettyServerBuilder;
@@ -62,6 +62,7 @@ public final class Agent implements AutoCloseable {
   private final CellServer cells;
   private final DeputyServer deputies;
   private final Parks parks;
+  private final ForeignRoutes routes;
   private final Migrations migrations;
   private final Board board;
   private final Cluster cluster;
@@ -85,6 +86,7 @@ public final class Agent implements AutoCloseable {
     deputies = new DeputyServer(open(config).resolve("deputy.sock"), loops);
     Shim shim = Shim.extract(open(config), Path.of("/var/lib/exile", config.name()));
     parks = new Parks(shim, config.run(), loops);
+    routes = ForeignRoutes.in(config.run());
     Site site = site(criu.criu(), shim);
     Set<String> known = new HashSet<>(config.peers().keySet());
     known.add(config.name()); // for the rehearsal
@@ -93,6 +95,7 @@ public final class Agent implements AutoCloseable {
     Function<String, Optional<PeerLink>> peerOf = name -> Optional.ofNullable(peers.get(name));
     migrations = new Migrations(site, carriers, this::relay, peerOf);
     migrations.load();
+    routes.tidy();
     board =
         new Board(
             () -> migrations.all().stream().map(BoardRows::of).toList(), migrations::anyUnderWay);
@@ -156,13 +159,7 @@ public final class Agent implements AutoCloseable {
 
   private DestinationRelay relay(String id) {
     try {
-      Park park = parks.open(id + ".destination");
-      try {
-        return new DestinationRelay(id, park, loops);
-      } catch (IOException e) {
-        park.close();
-        throw e;
-      }
+      return new DestinationRelay(id, parks.open(id + ".destination"), routes);
     } catch (IOException e) {
       throw new UncheckedIOException("cannot relay connections: " + e.getMessage(), e);
     }

@@ -23,8 +23,11 @@ public final class Errno extends IOException {
   /** {@code ECONNREFUSED}: of UDP, a host has said so of an earlier datagram. */
   public static final int ECONNREFUSED = 111;
 
-  /** {@code EADDRINUSE}. */
+  /** {@code EADDRINUSE}: another socket has that address. */
   public static final int EADDRINUSE = 98;
+
+  /** {@code EADDRNOTAVAIL}: no such address here, or a connection has the same two already. */
+  public static final int EADDRNOTAVAIL = 99;
 
   /** {@code ENOTCONN}. */
   public static final int ENOTCONN = 107;

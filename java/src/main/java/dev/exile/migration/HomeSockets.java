@@ -2,6 +2,7 @@ package dev.exile.migration;
 
 import dev.exile.linux.Linux;
 import dev.exile.rpc.peer.DatagramPlan;
+import dev.exile.rpc.peer.Endpoint;
 import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
@@ -14,6 +15,7 @@ import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
 import dev.exile.streams.HomeStreams;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -119,6 +121,11 @@ final class HomeSockets {
             "process %d has opened a raw socket since it was surveyed (descriptor %d)"
                 .formatted(other.pid(), other.fd()));
       }
+      if (other.passing()) {
+        throw new IOException(
+            "descriptor %d of process %d holds descriptors that were sent and not yet received; try again"
+                .formatted(other.fd(), other.pid()));
+      }
     }
     facts.unixPaths = UnixPaths.of(taken.others());
     facts.datagrams = taken.datagrams().size();
@@ -184,14 +191,20 @@ final class HomeSockets {
   /** Tells the destination which sockets it is to give back to the process. */
   void describe(RestoreRequest.Builder request) {
     for (TakenSocket socket : taken.connections()) {
-      request.addSockets(
+      SocketPlan.Builder plan =
           SocketPlan.newBuilder()
               .setKey(socket.key())
               .setPid(socket.pid())
               .setFd(socket.fd())
               .setIpv6(socket.ipv6())
               .setMapped(socket.mapped())
-              .setShutWrite(socket.shutWrite()));
+              .setShutWrite(socket.shutWrite())
+              .setConnecting(socket.connecting())
+              .setOwn(endpoint(socket.local()));
+      if (socket.peer() != null) {
+        plan.setPeer(endpoint(socket.peer()));
+      }
+      request.addSockets(plan);
     }
     request.addAllUnixPaths(facts.unixPaths.keySet());
     for (TakenDatagrams socket : taken.datagrams()) {
@@ -199,11 +212,9 @@ final class HomeSockets {
           DatagramPlan.newBuilder()
               .setPid(socket.pid())
               .setFd(socket.fd())
-              .setAddress(socket.local().getAddress().getHostAddress())
-              .setPort(socket.local().getPort());
+              .setOwn(endpoint(socket.local()));
       if (socket.peer() != null) {
-        plan.setPeerAddress(socket.peer().getAddress().getHostAddress())
-            .setPeerPort(socket.peer().getPort());
+        plan.setPeer(endpoint(socket.peer()));
       }
       request.addDatagrams(plan);
     }
@@ -212,8 +223,17 @@ final class HomeSockets {
           ListenerPlan.newBuilder()
               .setKey(socket.key())
               .setAddress(socket.local().getAddress().getHostAddress())
-              .setPort(socket.local().getPort()));
+              .setPort(socket.local().getPort())
+              .setPid(socket.pid())
+              .setFd(socket.fd()));
     }
+  }
+
+  private static Endpoint endpoint(InetSocketAddress address) {
+    return Endpoint.newBuilder()
+        .setAddress(address.getAddress().getHostAddress())
+        .setPort(address.getPort())
+        .build();
   }
 
   /**

@@ -6,6 +6,7 @@ import dev.exile.ipc.HomeShared;
 import dev.exile.process.Cell;
 import dev.exile.process.Cgroup;
 import dev.exile.rpc.peer.DatagramPlan;
+import dev.exile.rpc.peer.Endpoint;
 import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
@@ -195,36 +196,36 @@ final class Restoration {
       throws IOException, InterruptedException {
     List<Reconnector.Lost> sockets = new ArrayList<>();
     for (SocketPlan socket : request.getSocketsList()) {
-      InetSocketAddress at =
-          socket.getIpv6() && !socket.getMapped()
-              ? relay.entrance6().orElseThrow(() -> new IOException("no IPv6 on loopback here"))
-              : relay.entrance4();
       sockets.add(
           new Reconnector.Lost(
               Integer.toString(socket.getKey()),
-              members.get(socket.getPid()),
-              socket.getFd(),
+              new Reconnector.Place(members.get(socket.getPid()), socket.getFd()),
+              socket.getConnecting(),
               socket.getShutWrite(),
-              at));
+              inet(socket.getOwn()),
+              socket.hasPeer() ? inet(socket.getPeer()) : null));
     }
-    Reconnector.reconnect(sockets, relay::attach);
+    Reconnector reconnector = relay.reconnector();
+    reconnector.reconnect(sockets, relay::adopt);
+    reconnector.admit(
+        request.getListenersList().stream()
+            .map(plan -> new Reconnector.Place(members.get(plan.getPid()), plan.getFd()))
+            .toList());
     for (DatagramPlan socket : request.getDatagramsList()) {
       datagrams.divert(
           new DestinationDatagrams.Lost(
               members.get(socket.getPid()),
               socket.getFd(),
-              address(socket.getAddress(), socket.getPort()),
-              socket.getPeerAddress().isEmpty()
-                  ? null
-                  : address(socket.getPeerAddress(), socket.getPeerPort())));
+              inet(socket.getOwn()),
+              socket.hasPeer() ? inet(socket.getPeer()) : null));
     }
     streams.adopt(relay);
     streams.start();
     openListeners();
   }
 
-  private static InetSocketAddress address(String numeric, int port) throws IOException {
-    return new InetSocketAddress(InetAddress.getByName(numeric), port);
+  private static InetSocketAddress inet(Endpoint endpoint) throws IOException {
+    return new InetSocketAddress(InetAddress.getByName(endpoint.getAddress()), endpoint.getPort());
   }
 
   /** Tells the relay where the process listens; nothing else is attached from here on. */

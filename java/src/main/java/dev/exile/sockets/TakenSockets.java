@@ -13,6 +13,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /**
  * Duplicates of all TCP sockets and bound UDP sockets of a process tree, each taken once however
@@ -20,6 +21,8 @@ import java.util.Set;
  * acknowledging data into the sockets and completing connections into their backlogs.
  */
 public final class TakenSockets implements AutoCloseable {
+  private static final Pattern PASSING = Pattern.compile("(?m)^scm_fds:\\s*[1-9]");
+
   private final List<TakenSocket> sockets;
   private final List<TakenDatagrams> datagrams = new ArrayList<>();
   private final List<OtherSocket> others;
@@ -40,8 +43,11 @@ public final class TakenSockets implements AutoCloseable {
    * @param type SOCK_ number
    * @param protocol as its domain numbers it
    * @param inode names the socket
+   * @param passing whether descriptors wait in it to be received (SCM_RIGHTS), which may be sockets
+   *     that nobody can take
    */
-  public record OtherSocket(int pid, int fd, int domain, int type, int protocol, int inode) {
+  public record OtherSocket(
+      int pid, int fd, int domain, int type, int protocol, int inode, boolean passing) {
     /** Whether it speaks to other hosts: raw and the like. */
     public boolean internet() {
       return domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
@@ -124,16 +130,18 @@ public final class TakenSockets implements AutoCloseable {
       return keepDatagrams(pid, fd, key, duplicate, domain);
     }
     if (!internet || protocol != Inet.IPPROTO_TCP) {
-      others.add(new OtherSocket(pid, fd, domain, type, protocol, key));
+      others.add(new OtherSocket(pid, fd, domain, type, protocol, key, passing(pid, fd)));
       return false;
     }
     TcpState state = TcpState.of(Inet.tcpState(duplicate));
-    if (state != TcpState.LISTEN && !state.connected()) {
-      return false; // CRIU restores what has no peer
+    boolean broken = state == TcpState.CLOSE && Inet.hasError(duplicate);
+    boolean unread = state == TcpState.CLOSE && Inet.unread(duplicate) > 0;
+    if (state != TcpState.LISTEN && !state.connected() && !broken && !unread) {
+      return false; // CRIU restores what has no peer, and nothing to tell of a former one
     }
     boolean ipv6 = domain == SocketAddressBytes.AF_INET6;
     SocketAddressBytes local = Inet.localAddress(duplicate);
-    SocketAddressBytes peer = state == TcpState.LISTEN ? null : Inet.peerAddress(duplicate);
+    SocketAddressBytes peer = state == TcpState.LISTEN ? null : peer(duplicate);
     boolean mapped = ipv6 && (peer != null ? peer.mapped() : !Inet.ipv6Only(duplicate));
     sockets.add(
         new TakenSocket(
@@ -145,8 +153,19 @@ public final class TakenSockets implements AutoCloseable {
             ipv6,
             mapped,
             local.toInet(),
-            peer == null ? null : peer.toInet()));
+            peer == null ? null : peer.toInet(),
+            broken));
     return true;
+  }
+
+  /** See proc_pid_fdinfo(5); kernels before 5.8 do not tell. */
+  private static boolean passing(int pid, int fd) {
+    return Proc.read(pid, "fdinfo/" + fd).filter(info -> PASSING.matcher(info).find()).isPresent();
+  }
+
+  private static SocketAddressBytes peer(int fd) throws IOException {
+    SocketAddressBytes peer = Inet.peerAddress(fd);
+    return peer == null ? Inet.formerPeerAddress(fd) : peer;
   }
 
   private boolean keepDatagrams(int pid, int fd, int key, int duplicate, int domain)
