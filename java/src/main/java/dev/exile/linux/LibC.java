@@ -52,8 +52,6 @@ final class LibC {
 
   static native int socket(int domain, int type, int protocol) throws LastErrorException;
 
-  static native int bind(int fd, byte[] address, int length) throws LastErrorException;
-
   static native int setsockopt(int fd, int level, int option, byte[] value, int length)
       throws LastErrorException;
 
