@@ -18,7 +18,9 @@ import org.junit.jupiter.api.Test;
  * UDP sockets stay what they are when their process moves: every datagram arrives once and in
  * order, the process sees who has sent it, and answers come from home.
  */
-@Hosts({"a", "b", "c"})
+@Hosts(
+    agentOptions = FaultPoint.OPTION,
+    value = {"a", "b", "c"})
 class UdpIT {
   private Path file;
 
@@ -42,7 +44,8 @@ class UdpIT {
             bed.ip("a") + "/5301",
             "127.0.0.1/5302",
             "::/5303",
-            bed.ip6("a") + "/5304");
+            bed.ip6("a") + "/5304",
+            "+0.0.0.0/5305");
     List<Workload> loads =
         List.of(
             load(bed, "c", bed.ip("a"), 5300),
@@ -50,7 +53,8 @@ class UdpIT {
             load(bed, "a", "127.0.0.1", 5302),
             load(bed, "b", bed.ip("a"), 5300),
             load(bed, "c", bed.ip6("a"), 5303),
-            load(bed, "c", bed.ip6("a"), 5304));
+            load(bed, "c", bed.ip6("a"), 5304),
+            load(bed, "c", bed.ip("a"), 5305));
     loads.forEach(load -> load.awaitMore("answered", 20));
 
     Exile.move(bed, server, "b");
@@ -119,6 +123,22 @@ class UdpIT {
     Exile.move(bed, client, "b");
 
     awaitCount(peer, count(peer) + 200);
+  }
+
+  @Test
+  void afterARollbackNothingIsMissing(Testbed bed) {
+    Daemon server = server(bed, "a", "0.0.0.0/5300", "::/5303");
+    Workload four = load(bed, "c", bed.ip("a"), 5300);
+    Workload six = load(bed, "c", bed.ip6("a"), 5303);
+    new FaultPoint("home.committed", "fail").arm(bed, "a");
+
+    Exile.migrate(bed, "a", server.pid(), "b").assertFails("rolled-back");
+
+    FaultPoint.disarm(bed, "a");
+    four.awaitMore("answered", 20);
+    four.finishUnharmed();
+    six.finishUnharmed();
+    server.assertRunsOnlyOn("a");
   }
 
   @Test
