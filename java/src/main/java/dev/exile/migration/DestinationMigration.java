@@ -6,6 +6,7 @@ import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SignalBatch;
 import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.sockets.CarrierServer;
+import dev.exile.sockets.DestinationDatagrams;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.RelayStats;
 import dev.exile.streams.DestinationStreams;
@@ -49,6 +50,7 @@ public final class DestinationMigration {
   private final Lifecycle<DestinationState> lifecycle;
   private final DestinationRelay relay;
   private final DestinationStreams streams;
+  private final DestinationDatagrams datagrams;
   private final Restoration restoration;
   private final CellTraffic traffic;
   private final long reservedBytes;
@@ -85,13 +87,15 @@ public final class DestinationMigration {
             site.journal(),
             site.faults());
     streams = new DestinationStreams(site.shim(), site.pump(facts.id));
-    restoration = new Restoration(site, facts, relay, streams);
+    datagrams = new DestinationDatagrams(facts.id);
+    restoration = new Restoration(site, facts, relay, streams, datagrams);
     traffic = new CellTraffic(site, facts, home, streams);
     removals = new Removals(facts.id);
     Path images = Directories.create(site.images(facts.id));
     try {
       lifecycle.begin("accepted from " + home.host());
       carriers.register(facts.id, home.host(), images, relay, reservedBytes);
+      carriers.admit(facts.id, datagrams);
     } catch (IOException | RuntimeException e) {
       Directories.delete(images);
       throw e;
@@ -108,7 +112,8 @@ public final class DestinationMigration {
     this.facts = facts;
     this.reservedBytes = 0;
     streams = new DestinationStreams(site.shim(), site.pump(facts.id));
-    restoration = new Restoration(site, facts, relay, streams);
+    datagrams = new DestinationDatagrams(facts.id);
+    restoration = new Restoration(site, facts, relay, streams, datagrams);
     traffic = new CellTraffic(site, facts, home, streams);
     removals = new Removals(facts.id);
     lifecycle =
@@ -246,6 +251,7 @@ public final class DestinationMigration {
     clean &= removals.done("cgroup", () -> FrozenTree.removeCgroup(facts));
     clean &= removals.done("record of signals", traffic::end);
     clean &= removals.done("streams", streams::drop);
+    clean &= removals.done("device for datagrams", datagrams::close);
     if (!homeKnows) {
       home.ended(EndedNotice.newBuilder().setId(facts.id).setWaitStatus(facts.waitStatus).build());
       homeKnows = true;
@@ -328,7 +334,9 @@ public final class DestinationMigration {
     relay.close();
     boolean clean = removals.done("line to its cell", restoration::closeLife);
     clean &= removals.done("streams", streams::drop);
+    clean &= removals.done("device for datagrams", datagrams::close);
     clean &= removals.done("cgroup", () -> FrozenTree.endBody(facts));
+    clean &= removals.done("unix sockets", () -> UnixPaths.remove(facts.unixPaths));
     clean &= removals.done("images", () -> Directories.delete(site.images(facts.id)));
     return clean;
   }
@@ -412,12 +420,20 @@ public final class DestinationMigration {
     } catch (IOException e) {
       LOG.error("{}: its streams are not looked after any more", facts.id, e);
     }
+    try {
+      if (!facts.device.isEmpty()) {
+        datagrams.open(facts.device);
+      }
+    } catch (IOException e) {
+      LOG.error("{}: its datagrams are not forwarded any more", facts.id, e);
+    }
     switch (lifecycle.state()) {
       case RECEIVING, RESTORING ->
           lifecycle.force(
               DestinationState.ABORTING, "the agent of " + site.host() + " was restarted");
       case RESTORED, COMMITTED, RUNNING -> {
         carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
+        carriers.admit(facts.id, datagrams);
         if (lifecycle.state() == DestinationState.RUNNING) {
           traffic.begin();
         }
