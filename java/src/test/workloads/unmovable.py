@@ -1,6 +1,6 @@
-"""A process that holds something which cannot travel. Arguments: a file, then what.
+"""A process that holds all kinds of things which cannot travel. Argument: a file.
 
-It makes FILE.ready and waits for ever; FILE.ready has the number of the descriptor.
+It makes FILE.ready, with a line for each: what it is, and the number of its descriptor.
 """
 
 import ctypes
@@ -41,12 +41,12 @@ def main():
         "device": device,
         "uring": io_uring,
     }
-    if sys.argv[2] == "ping":
-        with open("/proc/sys/net/ipv4/ping_group_range", "w") as group:
-            group.write("0 0")
-    kept = makers[sys.argv[2]]()
+    with open("/proc/sys/net/ipv4/ping_group_range", "w") as group:
+        group.write("0 0")
+    kept = {name: make() for name, make in makers.items()}
     with open(sys.argv[1] + ".new", "w") as out:
-        print(kept if isinstance(kept, int) else kept.fileno(), file=out)
+        for name, thing in kept.items():
+            print(name, thing if isinstance(thing, int) else thing.fileno(), file=out)
     os.rename(sys.argv[1] + ".new", sys.argv[1] + ".ready")
     while True:
         time.sleep(1)
