@@ -12,6 +12,7 @@ import sys
 from harness import seeded_block
 
 SIZE = 10_000
+REPORT_SIZE = 400
 
 
 def exactly(connection, count):
@@ -36,6 +37,8 @@ def child(name):
 
 
 def parent(connection, result):
+    # Open all the time: a file that comes and goes may be looked for at the destination.
+    file = os.open(result, os.O_CREAT | os.O_WRONLY, 0o644)
     report = {"count": 0, "error": "", "own": []}
     while not report["error"]:
         try:
@@ -48,9 +51,7 @@ def parent(connection, result):
             report["error"] = str(problem)
         except EOFError:
             report["error"] = "the child is gone"
-        with open(result + ".new", "w") as file:
-            json.dump(report, file)
-        os.rename(result + ".new", result)
+        os.pwrite(file, json.dumps(report).encode().ljust(REPORT_SIZE), 0)
 
 
 def main():

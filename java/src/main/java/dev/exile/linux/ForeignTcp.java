@@ -1,6 +1,10 @@
 package dev.exile.linux;
 
+import static dev.exile.linux.SocketAddressBytes.AF_INET;
+import static dev.exile.linux.SocketAddressBytes.AF_INET6;
+
 import com.sun.jna.LastErrorException;
+import java.net.Inet6Address;
 import java.net.InetSocketAddress;
 import java.util.concurrent.ThreadLocalRandom;
 
@@ -66,7 +70,81 @@ public final class ForeignTcp {
    */
   public static void admit(int listener) throws Errno {
     Inet.set(listener, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
-    setTransparent(listener);
+    setTransparent(listener, Inet.domain(listener));
+  }
+
+  /**
+   * Gives a closed socket any address, whoever else has it, unless it has one already. It stays
+   * open to others as it was (SO_REUSEADDR), though repair mode forgets that.
+   *
+   * @param own port 0 for any that is free with that address
+   */
+  public static void bind(int fd, InetSocketAddress own) throws Errno {
+    int family = Inet.domain(fd);
+    release(fd, family);
+    if (isBound(fd)) {
+      return;
+    }
+    boolean reuse = Inet.get(fd, SOL_SOCKET, SO_REUSEADDR) != 0;
+    setRepair(fd, true);
+    try {
+      bind(fd, bytes(family, own));
+    } finally {
+      endRepair(fd, reuse);
+    }
+  }
+
+  /**
+   * Makes one connection of two sockets of this network namespace, and gives them their addresses.
+   * Nobody else can come between them. Where it fails, the first has its address and may be joined
+   * to another one; the second is of no use any more.
+   *
+   * @param first is closed; where it is bound already, it keeps that address
+   * @param second a new socket of the family of its address
+   * @param peer port 0 for any that is free with that address
+   * @throws Errno with {@link Errno#EADDRNOTAVAIL} where another connection has these addresses
+   */
+  public static void join(int first, InetSocketAddress own, int second, InetSocketAddress peer)
+      throws Errno {
+    int family = Inet.domain(first);
+    int peerFamily = peer.getAddress() instanceof Inet6Address ? AF_INET6 : AF_INET;
+    release(first, family);
+    prepare(second, peerFamily);
+    boolean reuse = Inet.get(first, SOL_SOCKET, SO_REUSEADDR) != 0;
+    boolean bound = isBound(first);
+    int sent = ThreadLocalRandom.current().nextInt();
+    int received = ThreadLocalRandom.current().nextInt();
+    setRepair(first, true);
+    try {
+      if (!bound) {
+        bind(first, bytes(family, own));
+      }
+      setRepair(second, true);
+      bind(second, bytes(peerFamily, peer));
+      establish(second, received, sent, bytes(peerFamily, bound ? name(first) : own));
+      establish(first, sent, received, bytes(family, peer.getPort() == 0 ? name(second) : peer));
+    } finally {
+      endRepair(first, reuse);
+    }
+    // Each asks the other for its window as its repair ends, and the other can answer by now.
+    endRepair(second, true);
+  }
+
+  private static void setRepair(int fd, boolean on) throws Errno {
+    Inet.set(fd, Inet.IPPROTO_TCP, TCP_REPAIR, on ? 1 : 0);
+  }
+
+  private static void endRepair(int fd, boolean reuse) throws Errno {
+    setRepair(fd, false);
+    Inet.set(fd, SOL_SOCKET, SO_REUSEADDR, reuse ? 1 : 0);
+  }
+
+  private static boolean isBound(int fd) throws Errno {
+    return name(fd).getPort() != 0;
+  }
+
+  private static InetSocketAddress name(int fd) throws Errno {
+    return Inet.localAddress(fd).toInet();
   }
 
   /**
@@ -77,11 +155,12 @@ public final class ForeignTcp {
    */
   public static boolean isFree(int probe, InetSocketAddress own, InetSocketAddress peer)
       throws Errno {
-    prepare(probe);
-    Inet.set(probe, Inet.IPPROTO_TCP, TCP_REPAIR, 1);
-    bind(probe, bytes(probe, own));
+    int family = Inet.domain(probe);
+    prepare(probe, family);
+    setRepair(probe, true);
+    bind(probe, bytes(family, own));
     try {
-      connect(probe, bytes(probe, peer));
+      connect(probe, bytes(family, peer));
       return true;
     } catch (Errno e) {
       if (e.number() == Errno.EADDRNOTAVAIL) {
@@ -92,66 +171,13 @@ public final class ForeignTcp {
   }
 
   /**
-   * Gives a closed socket any address, whoever else has it, unless it has one already. It stays
-   * open to others as it was (SO_REUSEADDR), though repair mode forgets that.
-   *
-   * @param own port 0 for any that is free with that address
-   */
-  public static void bind(int fd, InetSocketAddress own) throws Errno {
-    prepare(fd);
-    if (Inet.localAddress(fd).toInet().getPort() != 0) {
-      return;
-    }
-    boolean reuse = Inet.get(fd, SOL_SOCKET, SO_REUSEADDR) != 0;
-    Inet.set(fd, Inet.IPPROTO_TCP, TCP_REPAIR, 1);
-    try {
-      bind(fd, bytes(fd, own));
-    } finally {
-      endRepair(fd, reuse);
-    }
-  }
-
-  private static void endRepair(int fd, boolean reuse) throws Errno {
-    Inet.set(fd, Inet.IPPROTO_TCP, TCP_REPAIR, 0);
-    Inet.set(fd, SOL_SOCKET, SO_REUSEADDR, reuse ? 1 : 0);
-  }
-
-  /**
-   * Makes one connection of two sockets of this network namespace that have been {@link #bind
-   * bound}. Nobody else can come between them. Where it fails, the first is as it was before, and
-   * may be joined to another one; the second is of no use any more.
-   *
-   * @throws Errno with {@link Errno#EADDRNOTAVAIL} where another connection has these addresses
-   */
-  public static void join(int first, int second) throws Errno {
-    InetSocketAddress firstOwn = Inet.localAddress(first).toInet();
-    InetSocketAddress secondOwn = Inet.localAddress(second).toInet();
-    int sent = ThreadLocalRandom.current().nextInt();
-    int received = ThreadLocalRandom.current().nextInt();
-    boolean firstReuses = Inet.get(first, SOL_SOCKET, SO_REUSEADDR) != 0;
-    boolean secondReuses = Inet.get(second, SOL_SOCKET, SO_REUSEADDR) != 0;
-    Inet.set(second, Inet.IPPROTO_TCP, TCP_REPAIR, 1);
-    establish(second, received, sent, bytes(second, firstOwn));
-    Inet.set(first, Inet.IPPROTO_TCP, TCP_REPAIR, 1);
-    try {
-      establish(first, sent, received, bytes(first, secondOwn));
-    } catch (Errno e) {
-      endRepair(first, firstReuses);
-      throw e;
-    }
-    // Each asks the other for its window now, and the other can answer.
-    endRepair(first, firstReuses);
-    endRepair(second, secondReuses);
-  }
-
-  /**
    * Begins to connect a socket whose process waits for its {@code connect}: that call, begun anew,
    * finds it under way, and then done. A joined socket would make it fail with EISCONN.
    */
   public static void startConnecting(int fd, InetSocketAddress peer) throws Errno {
     boolean nonBlocking = Inet.setNonBlocking(fd, true);
     try {
-      connect(fd, bytes(fd, peer));
+      connect(fd, bytes(Inet.domain(fd), peer));
     } catch (Errno e) {
       if (e.number() != Errno.EINPROGRESS) {
         throw e;
@@ -176,15 +202,24 @@ public final class ForeignTcp {
     }
   }
 
-  /** Lets a socket that is not connected have, and be connected to, addresses of other hosts. */
+  /** Lets a new socket have, and be connected to, addresses of other hosts. */
   public static void prepare(int fd) throws Errno {
-    Inet.set(fd, SOL_SOCKET, SO_MARK, MARK);
-    Inet.set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
-    setTransparent(fd);
+    prepare(fd, Inet.domain(fd));
   }
 
-  private static void setTransparent(int fd) throws Errno {
-    if (Inet.domain(fd) == SocketAddressBytes.AF_INET6) {
+  private static void prepare(int fd, int family) throws Errno {
+    Inet.set(fd, SOL_SOCKET, SO_MARK, MARK);
+    setTransparent(fd, family);
+  }
+
+  /** The same for one that its process may have bound to a device. */
+  private static void release(int fd, int family) throws Errno {
+    Inet.set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
+    prepare(fd, family);
+  }
+
+  private static void setTransparent(int fd, int family) throws Errno {
+    if (family == AF_INET6) {
       Inet.set(fd, SOL_IPV6, IPV6_TRANSPARENT, 1);
     } else {
       Inet.set(fd, SOL_IP, IP_TRANSPARENT, 1);
@@ -207,7 +242,7 @@ public final class ForeignTcp {
     }
   }
 
-  private static SocketAddressBytes bytes(int fd, InetSocketAddress address) throws Errno {
-    return SocketAddressBytes.of(Inet.domain(fd), address.getAddress(), address.getPort());
+  private static SocketAddressBytes bytes(int family, InetSocketAddress address) {
+    return SocketAddressBytes.of(family, address.getAddress(), address.getPort());
   }
 }

@@ -206,7 +206,7 @@ final class Restoration {
               socket.hasPeer() ? inet(socket.getPeer()) : null));
     }
     Reconnector reconnector = relay.reconnector();
-    reconnector.reconnect(sockets, relay::adopt);
+    reconnector.reconnect(sockets, relay::attach);
     reconnector.admit(
         request.getListenersList().stream()
             .map(plan -> new Reconnector.Place(members.get(plan.getPid()), plan.getFd()))

@@ -20,8 +20,8 @@ import org.slf4j.LoggerFactory;
  * The destination's half of a migration's relay: joins home's streams to the restored process.
  *
  * <p>A connection that existed at the freeze has two parts that come in any order: home's stream,
- * and the socket that {@link #adopt} takes over. A connection accepted at home since is joined to a
- * new connection to the process's listener, see {@link Newcomer}.
+ * and the socket that {@link #attach} takes over. A connection accepted at home since is joined to
+ * a new connection to the process's listener, see {@link Newcomer}.
  *
  * <p>Every socket is parked before a byte moves through it, and stays so until home has said that
  * its connection is over: it alone decides that. A connection whose stream is lost waits for
@@ -86,18 +86,29 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
   }
 
   /**
-   * Takes over a connected TCP socket of this host itself, which is relayed as if the process's
-   * socket of that name were at its other end. To be called before {@link #seal}, by any thread.
+   * Takes over the other end of a socket of the process, through which nothing has moved. To be
+   * called before {@link #seal}, by any thread.
    *
    * @param name names it within the migration, as home uses it
    * @param fd its descriptor, owned by the relay from now on
+   */
+  public void attach(String name, int fd) {
+    adopt(name, fd, new ParkNote(0, 0, null));
+  }
+
+  /**
+   * The same for any connected TCP socket of this host itself, which is relayed as if the process's
+   * socket of that name were at its other end.
+   *
    * @throws IOException where the descriptor is no TCP socket
    */
   public void adopt(String name, int fd) throws IOException {
-    ParkNote note = ParkNote.from(SocketProgress.of(fd));
-    CompletableFuture<Void> parked;
+    adopt(name, fd, ParkNote.from(SocketProgress.of(fd)));
+  }
+
+  private void adopt(String name, int fd, ParkNote note) {
+    CompletableFuture<Void> parked = new CompletableFuture<>();
     synchronized (this) {
-      parked = new CompletableFuture<>();
       adopted.put(name, parked);
     }
     hold(name, fd, note).thenRun(() -> parked.complete(null));

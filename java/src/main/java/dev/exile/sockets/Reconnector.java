@@ -49,9 +49,10 @@ public final class Reconnector {
      * Called by several threads.
      *
      * @param name names the process's socket within the migration
-     * @param fd a socket that is connected to it, owned by the relay from now on
+     * @param fd a socket that is connected to it and through which nothing has moved, owned by the
+     *     relay from now on
      */
-    void adopt(String name, int fd) throws IOException;
+    void attach(String name, int fd) throws IOException;
   }
 
   /**
@@ -150,7 +151,7 @@ public final class Reconnector {
     int socket = holders.take(lost.place());
     try {
       Inet.disconnect(socket);
-      relay.adopt(lost.name(), join(socket, lost));
+      relay.attach(lost.name(), join(socket, lost));
       if (lost.shutWrite()) {
         Inet.shutdown(socket, Inet.SHUT_WR);
       }
@@ -170,9 +171,8 @@ public final class Reconnector {
       own = new InetSocketAddress(ForeignRoutes.loopback(ipv6), own.getPort());
       peer = new InetSocketAddress(own.getAddress(), 0);
     }
-    ForeignTcp.bind(socket, own);
     try {
-      return join(socket, lost, peer);
+      return join(socket, lost, own, peer);
     } catch (Errno e) {
       if (e.number() != Errno.EADDRNOTAVAIL || peer.getPort() == 0) {
         throw e;
@@ -180,20 +180,22 @@ public final class Reconnector {
       // Its other end is at this host, or has moved here, too.
       LOG.debug("{}: connection {} with {} is here already", migration, own, peer);
       otherPort.increment();
-      return join(socket, lost, new InetSocketAddress(peer.getAddress(), 0));
+      return join(socket, lost, own, new InetSocketAddress(peer.getAddress(), 0));
     }
   }
 
-  private static int join(int socket, Lost lost, InetSocketAddress peer) throws IOException {
+  private static int join(int socket, Lost lost, InetSocketAddress own, InetSocketAddress peer)
+      throws IOException {
     LinuxSocket end = LinuxSocket.newSocketStream(peer.getAddress() instanceof Inet6Address);
     boolean joined = false;
     try {
-      end.setReuseAddress(true);
-      ForeignTcp.bind(end.intValue(), peer);
       if (lost.connecting()) {
+        end.setReuseAddress(true);
+        ForeignTcp.bind(end.intValue(), peer);
+        ForeignTcp.bind(socket, own);
         return accept(socket, end);
       }
-      ForeignTcp.join(socket, end.intValue());
+      ForeignTcp.join(socket, own, end.intValue(), peer);
       joined = true;
       return end.intValue();
     } finally {

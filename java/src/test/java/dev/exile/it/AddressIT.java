@@ -109,7 +109,7 @@ class AddressIT {
 
   private static JsonNode json(Path file) {
     try {
-      return Files.exists(file) ? JSON.readTree(file.toFile()) : MissingNode.getInstance();
+      return file.toFile().length() > 0 ? JSON.readTree(file.toFile()) : MissingNode.getInstance();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

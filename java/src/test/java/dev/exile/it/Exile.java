@@ -88,6 +88,17 @@ final class Exile {
     return new Running(command, bed.spawn(host, command));
   }
 
+  /** The row of the latest migration that a host lists. */
+  static JsonNode latest(Testbed bed, String host) {
+    JsonNode latest = MissingNode.getInstance();
+    for (JsonNode one : run(bed, host, "ps", "-o", "json").json().path("processes")) {
+      if (one.path("startedMillis").asLong() >= latest.path("startedMillis").asLong()) {
+        latest = one;
+      }
+    }
+    return latest;
+  }
+
   private static String[] words(String... arguments) {
     List<String> words = new ArrayList<>(List.of("exile"));
     words.addAll(Arrays.asList(arguments));

@@ -3,7 +3,6 @@ package dev.exile.it;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -103,7 +102,7 @@ class FaultIT {
     Await.until(
         AT_ONCE,
         () -> "the transfer begins",
-        () -> ongoing(bed).path("state").asText().equals("TRANSFERRING"));
+        () -> Exile.latest(bed, "a").path("migration").asText().equals("TRANSFERRING"));
 
     bed.agentStop("b", "KILL");
 
@@ -192,7 +191,7 @@ class FaultIT {
     Exile.Running migration = redis.startMigration();
     pause.awaitReached(bed, "a");
 
-    Exile.run(bed, "a", "cancel", ongoing(bed).path("id").asText()).result().orFail();
+    Exile.run(bed, "a", "cancel", Exile.latest(bed, "a").path("id").asText()).result().orFail();
 
     migration.await().assertFails("rolled-back", "cancel");
     redis.assertRunsOnAtHome();
@@ -232,15 +231,5 @@ class FaultIT {
     bed.agentStart("a");
     redis.assertRunsOnAtHome();
     redis.assertMovesUnharmed();
-  }
-
-  private static JsonNode ongoing(Testbed bed) {
-    JsonNode all = Exile.run(bed, "a", "ps", "-o", "json").json();
-    for (JsonNode one : all) {
-      if (one.path("outcome").asText().isEmpty()) {
-        return one;
-      }
-    }
-    throw new AssertionError("no migration goes on: " + all);
   }
 }

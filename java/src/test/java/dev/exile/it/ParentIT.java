@@ -229,8 +229,8 @@ class ParentIT {
         Exile.start(bed, "a", "migrate", "" + child.pid(), "--to", "b", "-o", "json");
     pause.awaitReached(bed, "a");
     child.signal("a", "USR1");
-    JsonNode all = Exile.run(bed, "a", "ps", "-o", "json").json();
-    Exile.run(bed, "a", "cancel", all.get(all.size() - 1).path("id").asText()).result().orFail();
+    String id = Exile.latest(bed, "a").path("id").asText();
+    Exile.run(bed, "a", "cancel", id).result().orFail();
 
     migration.await().assertFails("rolled-back");
     assertEquals(7, child.status());

@@ -130,10 +130,7 @@ class PumpDeathIT {
     Await.until(
         LIMIT,
         () -> "the migration ends: " + Exile.run(bed, "a", "ps").result(),
-        () -> {
-          var all = Exile.run(bed, "a", "ps", "-o", "json").json();
-          return all.get(all.size() - 1).path("state").asText().equals("ENDED");
-        });
+        () -> Exile.latest(bed, "a").path("migration").asText().equals("ENDED"));
   }
 
   private static Exile.Running start(Testbed bed, Pipeline pipeline) {

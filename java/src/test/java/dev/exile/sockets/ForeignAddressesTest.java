@@ -61,6 +61,8 @@ class ForeignAddressesTest {
             assertEquals(theirs, Inet.peerAddress(ends.first()).toInet());
             assertEquals(theirs, Inet.localAddress(ends.second()).toInet());
             assertEquals(ours, Inet.peerAddress(ends.second()).toInet());
+            assertEquals(0, SocketProgress.of(ends.second()).written());
+            assertEquals(0, SocketProgress.of(ends.second()).consumed());
             exchange(new Socket(ends.first()), new Socket(ends.second()));
             exchange(new Socket(ends.second()), new Socket(ends.first()));
             assertEquals(0, SocketProgress.of(ends.first()).unread());
@@ -110,18 +112,18 @@ class ForeignAddressesTest {
             probe.close();
             LinuxSocket process = LinuxSocket.newSocketStream(false);
             process.setReuseAddress(true);
-            ForeignTcp.bind(process.intValue(), ours);
             LinuxSocket late = LinuxSocket.newSocketStream(false);
-            ForeignTcp.bind(late.intValue(), theirs);
             Errno taken =
                 assertThrows(
-                    Errno.class, () -> ForeignTcp.join(process.intValue(), late.intValue()));
+                    Errno.class,
+                    () -> ForeignTcp.join(process.intValue(), ours, late.intValue(), theirs));
             assertEquals(Errno.EADDRNOTAVAIL, taken.number());
             late.close();
             // With another port of the same client it can still be had.
             LinuxSocket other = LinuxSocket.newSocketStream(false);
-            ForeignTcp.bind(other.intValue(), new InetSocketAddress(theirs.getAddress(), 0));
-            ForeignTcp.join(process.intValue(), other.intValue());
+            InetSocketAddress any = new InetSocketAddress(theirs.getAddress(), 0);
+            ForeignTcp.join(process.intValue(), ours, other.intValue(), any);
+            assertEquals(ours, Inet.localAddress(process.intValue()).toInet());
             exchange(process, other);
             assertTrue(process.isReuseAddress());
             exchange(new Socket(ends.first()), new Socket(ends.second()));
@@ -202,9 +204,7 @@ class ForeignAddressesTest {
     LinuxSocket first = LinuxSocket.newSocketStream(six);
     LinuxSocket second =
         LinuxSocket.newSocketStream(theirs.getAddress() instanceof java.net.Inet6Address);
-    ForeignTcp.bind(first.intValue(), ours);
-    ForeignTcp.bind(second.intValue(), theirs);
-    ForeignTcp.join(first.intValue(), second.intValue());
+    ForeignTcp.join(first.intValue(), ours, second.intValue(), theirs);
     return new Ends(first.intValue(), second.intValue());
   }
 
