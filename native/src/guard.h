@@ -26,6 +26,7 @@ struct guard {
     size_t back_count;
     char **criu;
     bool apart; /* it uses SysV IPC, see CRIU_APART */
+    pid_t cell; /* the init of the cell that the tree lives in and keeps its cgroup in; 0: none */
     struct guard_shared *shared;
     struct lines in;
     int keeper; /* its end means that the keeper is gone */
@@ -36,7 +37,7 @@ struct guard {
 must_use int guard_work(struct guard *guard);
 
 /*
- * Thaws, moves the processes back and removes the cgroup. CRIU must be gone: at its end it restores the
+ * Thaws, moves the processes back and removes the cgroup, but for that of a cell. CRIU must be gone: at its end it restores the
  * freezer state that it found. Leaves every process running. 0 as soon as all run, even if the cgroup could
  * not go.
  */

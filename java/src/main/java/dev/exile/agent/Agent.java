@@ -90,7 +90,9 @@ public final class Agent implements AutoCloseable {
     known.add(config.name()); // for the rehearsal
     SslContext tls = identity.server(known);
     carriers = new CarrierServer(tls, loops);
-    Function<String, Optional<PeerLink>> peerOf = name -> Optional.ofNullable(peers.get(name));
+    // Itself, too: a process that is recalled moves to here as to any other host.
+    Function<String, Optional<PeerLink>> peerOf =
+        name -> Optional.ofNullable(name.equals(config.name()) ? self : peers.get(name));
     migrations = new Migrations(site, carriers, this::relay, peerOf);
     migrations.load();
     board =

@@ -65,7 +65,7 @@ final class HomeSockets {
   }
 
   private static HomeRelay relay(Facts facts, PeerLink peer, Site site) throws IOException {
-    return new HomeRelay(facts.id, site.parks().open(parkName(facts)), peer::carrier);
+    return new HomeRelay(facts.currentLeg(), site.parks().open(parkName(facts)), peer::carrier);
   }
 
   private static String parkName(Facts facts) {
@@ -182,6 +182,21 @@ final class HomeSockets {
     if (images != null) {
       images.close();
     }
+  }
+
+  /** Lets the carrier go; connections wait. */
+  void pause() {
+    relay.pause();
+  }
+
+  /** Relays again, to where the facts tell. */
+  void resume(PeerLink peer, Carrier carrier) {
+    relay.resume(facts.currentLeg(), peer::carrier, carrier);
+  }
+
+  /** Connections that are relayed here, or wait for that. */
+  int held() {
+    return relay.held();
   }
 
   /** What the clients felt of the move. */

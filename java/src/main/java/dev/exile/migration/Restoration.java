@@ -5,11 +5,9 @@ import dev.exile.criu.Timers;
 import dev.exile.ipc.HomeShared;
 import dev.exile.process.Cell;
 import dev.exile.process.Cgroup;
-import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.RestoreRequest;
-import dev.exile.rpc.peer.SocketPlan;
 import dev.exile.sockets.DestinationRelay;
-import dev.exile.sockets.Reconnector;
+import dev.exile.sockets.Passages;
 import dev.exile.streams.DestinationStreams;
 import java.io.Closeable;
 import java.io.IOException;
@@ -18,7 +16,6 @@ import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -70,11 +67,8 @@ final class Restoration {
     Directories.create(site.log(facts.id, "restore").getParent());
     facts.established = request.getSocketsCount();
     facts.listening = request.getListenersCount();
-    Map<Integer, String> listeners = new LinkedHashMap<>();
-    for (ListenerPlan listener : request.getListenersList()) {
-      listeners.put(listener.getKey(), listener.getAddress() + " " + listener.getPort());
-    }
-    facts.listenerAddresses = listeners;
+    BoundListeners.settle(request, facts, site.images(facts.id));
+    facts.orphaned = request.getOrphaned();
     facts.members = List.copyOf(request.getPidsList());
     streams.make(request);
     Timers.advance(site.images(facts.id), request.getPidsList(), time.sinceDump(request));
@@ -174,43 +168,32 @@ final class Restoration {
   /** Gives the process its connections back. */
   void connect(RestoreRequest request, Map<Integer, Integer> members)
       throws IOException, InterruptedException {
-    List<Reconnector.Lost> sockets = new ArrayList<>();
-    for (SocketPlan socket : request.getSocketsList()) {
-      InetSocketAddress at =
-          socket.getIpv6() && !socket.getMapped()
-              ? relay.entrance6().orElseThrow(() -> new IOException("no IPv6 on loopback here"))
-              : relay.entrance4();
-      sockets.add(
-          new Reconnector.Lost(
-              Integer.toString(socket.getKey()),
-              members.get(socket.getPid()),
-              socket.getFd(),
-              socket.getShutWrite(),
-              at));
+    Passages passages =
+        request.getPassages() ? Passages.load(site.images(facts.id)) : new Passages();
+    try (GivenSockets given = new GivenSockets(relay, passages)) {
+      given.connect(request, members);
+      streams.adopt(relay);
+      streams.start();
+      openListeners();
+      given.fill();
     }
-    Reconnector.reconnect(sockets, relay::attach);
-    streams.adopt(relay);
-    streams.start();
-    openListeners();
   }
 
   /** Tells the relay where the process listens; nothing else is attached from here on. */
   void openListeners() throws IOException {
-    for (Map.Entry<Integer, String> listener : facts.listenerAddresses.entrySet()) {
-      String[] parts = listener.getValue().split(" ", 2);
-      relay.listener(
-          Integer.toString(listener.getKey()), target(parts[0], Integer.parseInt(parts[1])));
+    for (int key : facts.listenerAddresses.keySet()) {
+      relay.listener(Integer.toString(key), target(BoundListeners.of(facts, key)));
     }
     relay.seal();
   }
 
   /** Where new connections to a listener are made: a wildcard is reached over loopback. */
-  private static InetSocketAddress target(String address, int port) throws IOException {
-    InetAddress bound = InetAddress.getByName(address);
-    if (bound.isAnyLocalAddress()) {
-      bound = InetAddress.getByName(bound.getAddress().length == 4 ? "127.0.0.1" : "::1");
+  private static InetSocketAddress target(InetSocketAddress bound) throws IOException {
+    InetAddress address = bound.getAddress();
+    if (address.isAnyLocalAddress()) {
+      address = InetAddress.getByName(address.getAddress().length == 4 ? "127.0.0.1" : "::1");
     }
-    return new InetSocketAddress(bound, port);
+    return new InetSocketAddress(address, bound.getPort());
   }
 
   /** Lets CRIU finish; on return the copy stands frozen, complete and alone. */
@@ -304,6 +287,11 @@ final class Restoration {
   /** True while the cell is there. */
   boolean alive() {
     return cell != null && cell.alive();
+  }
+
+  /** Where it lives; null before it is restored. */
+  Cell cell() {
+    return cell;
   }
 
   /** PIDs of its processes on this host. */

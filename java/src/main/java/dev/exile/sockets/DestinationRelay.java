@@ -48,6 +48,8 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
   private List<Runnable> early = new ArrayList<>();
   private boolean sealed;
   private boolean drained;
+  private boolean halted;
+  private Map<String, Passage> expected = Map.of();
 
   /** The carrier of which home has said that it has all connections; null before. */
   private Channel carrier;
@@ -115,12 +117,65 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
 
   /** A connection that was announced has come: nothing has moved through it. */
   private void entered(String name, int fd) {
-    CompletableFuture<Void> parked = hold(name, fd, new ParkNote(0, 0, null));
+    CompletableFuture<Void> parked = hold(name, fd, note(name, new ParkNote(0, 0, null)));
     CompletableFuture<Void> waiting;
     synchronized (this) {
       waiting = attached.get(name);
     }
     parked.thenRun(() -> waiting.complete(null));
+  }
+
+  /**
+   * These connections have been relayed elsewhere before: they count on from there. To be called
+   * before any is attached.
+   */
+  public synchronized void expect(Passages passages) {
+    expected = passages.byName();
+  }
+
+  private synchronized ParkNote note(String name, ParkNote fresh) {
+    Passage passage = expected.get(name);
+    return passage == null ? fresh : passage.noteFrom(fresh);
+  }
+
+  /** This host's socket of a connection that is parked; it stays the relay's. */
+  int descriptor(String name) throws IOException {
+    Park.Parked parked = park.get(name);
+    if (parked == null) {
+      throw new IOException("connection " + name + " is not known here");
+    }
+    return parked.fd();
+  }
+
+  /** All connections. */
+  List<Park.Parked> parked() {
+    return park.all();
+  }
+
+  /**
+   * From now on no byte moves, and no stream of home's is taken: the process is about to leave. Not
+   * on an event loop.
+   */
+  public void halt() {
+    List<Splice> moving = new ArrayList<>();
+    synchronized (this) {
+      halted = true;
+      carrier = null;
+      for (Entry entry : entries.values()) {
+        if (entry.splice != null) {
+          moving.add(entry.splice);
+          entry.splice = null;
+        }
+      }
+    }
+    for (Splice splice : moving) {
+      free(splice).join();
+    }
+  }
+
+  /** It stays: home's streams are taken again. */
+  public synchronized void goOn() {
+    halted = false;
   }
 
   /**
@@ -222,7 +277,7 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
     Splice before = null;
     InetSocketAddress target = null;
     synchronized (this) {
-      if (isStale(opening)) {
+      if (halted || isStale(opening)) {
         splice.stream().close();
         return;
       }
