@@ -549,7 +549,7 @@ public final class DestinationMigration {
     homeHeardNanos = System.nanoTime();
     if (answer.equals(PeerLink.UNKNOWN)
         || answer.equals(HomeState.FORWARDING.name())
-        || !facts.held && !answer.equals(HomeState.RESTORING.name())) {
+        || (!facts.held && !answer.equals(HomeState.RESTORING.name()))) {
       stay(home.host() + " knows of no departure");
     } else if (answer.equals(HomeState.ROLLED_BACK.name())) {
       leave();

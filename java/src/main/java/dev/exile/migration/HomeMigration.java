@@ -416,7 +416,7 @@ public final class HomeMigration {
   String standing(String leg) {
     HomeHop moving = hop;
     boolean undecided =
-        moving != null && (leg.equals(moving.leg()) || leg.equals(facts.currentLeg()))
+        (moving != null && (leg.equals(moving.leg()) || leg.equals(facts.currentLeg())))
             || leg.equals(facts.unsettledLeg);
     if (undecided) {
       return HomeState.RESTORING.name();
