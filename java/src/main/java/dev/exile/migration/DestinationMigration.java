@@ -42,6 +42,9 @@ public final class DestinationMigration {
   /** After the process's end, connections that move no byte for so long are reset. */
   private static final long DRAIN_NANOS = TimeUnit.SECONDS.toNanos(10);
 
+  /** Room beside the images for what is under way in connections, see Passages. */
+  private static final long UNDER_WAY_BYTES = 256L << 20;
+
   private static final long ASK_AFTER_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final Site site;
@@ -101,7 +104,11 @@ public final class DestinationMigration {
       carriers.register(facts.id, home.host(), images, relay, reservedBytes);
       if (!offer.getImagesFrom().isEmpty()) {
         carriers.register(
-            facts.id + Leaving.IMAGES, offer.getImagesFrom(), images, null, reservedBytes);
+            facts.id + Leaving.IMAGES,
+            offer.getImagesFrom(),
+            images,
+            null,
+            reservedBytes + UNDER_WAY_BYTES);
       }
     } catch (IOException | RuntimeException e) {
       Directories.delete(images);
@@ -525,6 +532,7 @@ public final class DestinationMigration {
     if (leaving != null) {
       clean = removals.done("guard", leaving::end);
     }
+    clean &= removals.done("log", () -> Files.deleteIfExists(site.log(facts.id, "dump")));
     return clean && removedAll();
   }
 

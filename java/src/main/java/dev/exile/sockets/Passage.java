@@ -1,5 +1,6 @@
 package dev.exile.sockets;
 
+import com.google.protobuf.ByteString;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -17,12 +18,18 @@ import java.io.IOException;
  * @param held whether the process still has its socket; else it has closed it
  */
 record Passage(
-    String name, long written, boolean shut, long consumed, byte[] down, byte[] up, boolean held) {
+    String name,
+    long written,
+    boolean shut,
+    long consumed,
+    ByteString down,
+    ByteString up,
+    boolean held) {
 
   /** How a fresh connection's note has to be for it to count on from here. */
   ParkNote noteFrom(ParkNote fresh) {
     return new ParkNote(
-        fresh.written() - (written - down.length), fresh.consumed() - consumed, fresh.listener());
+        fresh.written() - (written - down.size()), fresh.consumed() - consumed, fresh.listener());
   }
 
   void write(DataOutputStream out) throws IOException {
@@ -30,10 +37,10 @@ record Passage(
     out.writeLong(written);
     out.writeBoolean(shut);
     out.writeLong(consumed);
-    out.writeInt(down.length);
-    out.write(down);
-    out.writeInt(up.length);
-    out.write(up);
+    out.writeInt(down.size());
+    down.writeTo(out);
+    out.writeInt(up.size());
+    up.writeTo(out);
     out.writeBoolean(held);
   }
 
@@ -42,8 +49,8 @@ record Passage(
     long written = in.readLong();
     boolean shut = in.readBoolean();
     long consumed = in.readLong();
-    byte[] down = in.readNBytes(in.readInt());
-    byte[] up = in.readNBytes(in.readInt());
+    ByteString down = ByteString.copyFrom(in.readNBytes(in.readInt()));
+    ByteString up = ByteString.copyFrom(in.readNBytes(in.readInt()));
     return new Passage(name, written, shut, consumed, down, up, in.readBoolean());
   }
 }

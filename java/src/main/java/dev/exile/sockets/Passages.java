@@ -1,5 +1,6 @@
 package dev.exile.sockets;
 
+import com.google.protobuf.ByteString;
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
 import dev.exile.linux.QueueView;
@@ -13,7 +14,6 @@ import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -36,8 +36,12 @@ public final class Passages {
   private static final int GIVE_MILLIS = 5_000;
   private static final int LARGE = 32 << 10;
 
+  /** More is not read into this agent's memory at once. */
+  private static final long MOST_BYTES = 128L << 20;
+
   private final List<Passage> passages = new ArrayList<>();
   private final Map<String, TakenSocket> holders = new LinkedHashMap<>();
+  private long bytes;
 
   /** None. */
   public Passages() {}
@@ -59,6 +63,11 @@ public final class Passages {
     Passages all = new Passages();
     for (Park.Parked parked : relay.parked()) {
       all.look(parked, sockets);
+      if (all.bytes > MOST_BYTES) {
+        throw new IOException(
+            "more than %d MB are under way in the process's connections"
+                .formatted(MOST_BYTES >> 20));
+      }
     }
     for (TakenSocket stranger : sockets.values()) {
       throw new IOException(
@@ -109,13 +118,16 @@ public final class Passages {
               .formatted(parked.name()));
     }
     ParkNote note = ParkNote.parse(parked.note());
-    byte[] down = new byte[0];
-    byte[] up = QueueView.unread(relay);
+    ByteString down = ByteString.EMPTY;
+    ByteString up = ByteString.copyFrom(QueueView.unread(relay));
     if (process != null) {
-      down = join(QueueView.unread(process.duplicate()), tail(relay, process.duplicate()));
-      up = join(up, tail(process.duplicate(), relay));
+      down =
+          ByteString.copyFrom(QueueView.unread(process.duplicate()))
+              .concat(tail(relay, process.duplicate()));
+      up = up.concat(tail(process.duplicate(), relay));
       holders.put(parked.name(), process);
     }
+    bytes += down.size() + up.size();
     passages.add(
         new Passage(
             parked.name(),
@@ -147,9 +159,9 @@ public final class Passages {
   }
 
   /** What was written into a socket and has not arrived at its peer, for want of room there. */
-  private static byte[] tail(int from, int to) throws IOException {
+  private static ByteString tail(int from, int to) throws IOException {
     if (Inet.unacknowledged(from) == 0) {
-      return new byte[0];
+      return ByteString.EMPTY;
     }
     SocketProgress sender = SocketProgress.of(from);
     SocketProgress receiver = SocketProgress.of(to);
@@ -163,14 +175,8 @@ public final class Passages {
             "a connection cannot travel: %d bytes are missing of %d"
                 .formatted(missing - end, queue.length));
       }
-      return Arrays.copyOfRange(queue, queue.length - (missing - end), queue.length);
+      return ByteString.copyFrom(queue, queue.length - (missing - end), missing - end);
     }
-  }
-
-  private static byte[] join(byte[] first, byte[] second) {
-    byte[] both = Arrays.copyOf(first, first.length + second.length);
-    System.arraycopy(second, 0, both, first.length, second.length);
-    return both;
   }
 
   /** The process's sockets, by the name of their connection. */
@@ -185,7 +191,7 @@ public final class Passages {
 
   /** How many bytes are under way. */
   public long bytes() {
-    return passages.stream().mapToLong(one -> one.down().length + one.up().length).sum();
+    return bytes;
   }
 
   /** Writes them beside the images. */
@@ -238,14 +244,14 @@ public final class Passages {
       int far = relay.descriptor(passage.name());
       int near = ends.open(passage.name());
       try {
-        if (passage.down().length > LARGE) {
-          QueueView.makeRoomToSend(far, passage.down().length);
+        if (passage.down().size() > LARGE) {
+          QueueView.makeRoomToSend(far, passage.down().size());
         }
-        if (passage.up().length > LARGE) {
-          QueueView.makeRoomToReceive(far, passage.up().length);
+        if (passage.up().size() > LARGE) {
+          QueueView.makeRoomToReceive(far, passage.up().size());
         }
-        QueueView.write(far, passage.down(), GIVE_MILLIS);
-        QueueView.write(near, passage.up(), GIVE_MILLIS);
+        QueueView.write(far, passage.down().toByteArray(), GIVE_MILLIS);
+        QueueView.write(near, passage.up().toByteArray(), GIVE_MILLIS);
         if (passage.shut()) {
           Inet.shutdown(far, Inet.SHUT_WR);
         }

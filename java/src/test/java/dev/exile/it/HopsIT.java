@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 /** A process in exile moves on, and comes home; home keeps its sockets and its deputy meanwhile. */
 @Hosts({"a", "b", "c", "d"})
 class HopsIT {
-  private static final int JOURNEYS = Integer.getInteger("exile.journeys", 3);
+  private static final int JOURNEYS = Integer.getInteger("exile.journeys", 2);
   private static final Duration SOON = Duration.ofSeconds(20);
 
   /** More than agents need to tell each other how things stand, less than any load takes. */
@@ -68,24 +68,50 @@ class HopsIT {
     awaitNothingLeft(bed);
   }
 
+  /** A slow client: all that nginx's workers have written beyond it is in queues. */
   @Test
-  void bytesThatAreUnderWayTravelAlong(Testbed bed) {
-    Daemon server = Servers.seeded(bed, "a", "0.0.0.0");
-    Workload down = half(bed, "client-ended", "--megabytes", 60);
-    Workload up = half(bed, "server-ended");
-    down.awaitMore("bytes", 1 << 20);
-    up.awaitMore("bytes", 1 << 20);
+  void bytesOnTheirWayToTheClientTravelAlong(Testbed bed) {
+    Daemon nginx = Servers.nginx(bed, "a");
+    Workload download = http(bed, "--rate", 2, "download");
+    Workload browsers = http(bed, "--connections", 5, "--rate", 25, "get");
+    download.awaitMore("bytes", 1 << 20);
 
-    Exile.move(bed, server, "b");
-    for (String to : List.of("c", "b", "c")) {
-      down.awaitMore("bytes", 1 << 20);
-      up.awaitMore("bytes", 1 << 20);
-      hop(bed, "a", server, to);
+    Exile.move(bed, nginx, "b");
+    for (String to : List.of("c", "b")) {
+      download.awaitMore("bytes", 1 << 20);
+      browsers.awaitMore("answered", 100);
+      hop(bed, "a", nginx, to);
     }
 
-    up.awaitMore("bytes", 1 << 20);
-    up.finishUnharmed();
-    down.finishUnharmed();
+    browsers.awaitMore("answered", 100);
+    assertTrue(
+        download.report().path("bytes").asLong() < 150 << 20, "the download was over too early");
+    assertEquals(200 << 20, download.finishUnharmed().path("bytes").asLong());
+    browsers.finishUnharmed();
+  }
+
+  /** A server that is stopped: all that its clients have written is in queues. It stays stopped. */
+  @Test
+  void bytesOnTheirWayToTheProcessTravelAlong(Testbed bed) throws InterruptedException {
+    Daemon server = Servers.seeded(bed, "a", "0.0.0.0");
+    List<Object> arguments =
+        List.of("--host", bed.ip("a"), "--connections", 2, "--rate", 8, "server-ended");
+    Workload upload = Workload.start(bed, "d", "half_load.py", arguments.toArray());
+    upload.awaitMore("bytes", 1 << 20);
+    Exile.move(bed, server, "b");
+    upload.awaitMore("bytes", 1 << 20);
+    bed.exec("a", "kill", "-STOP", "" + server.pid()).orFail();
+    awaitStopped(bed, "b", server);
+    TimeUnit.SECONDS.sleep(1); // for the queues to fill
+
+    for (String to : List.of("c", "b")) {
+      assertEquals(0, Exile.migrate(bed, "a", server.pid(), to).exit());
+      awaitStopped(bed, to, server);
+    }
+
+    bed.exec("a", "kill", "-CONT", "" + server.pid()).orFail();
+    upload.awaitMore("bytes", 4 << 20);
+    upload.finishUnharmed();
   }
 
   @Test
@@ -131,8 +157,7 @@ class HopsIT {
   void pingPongLeavesNothingBehind(Testbed bed) {
     Daemon redis = Servers.redis(bed, "a");
     Workload busy = load(bed, "incr", "--connections", 5, "--rate", 40);
-    Exile.move(bed, redis, "b");
-    String id = Exile.run(bed, "a", "ps", "-o", "json").json().get(0).path("id").asText();
+    String id = Exile.move(bed, redis, "b").path("id").asText();
     Footprint afterFirst = null;
     for (int journey = 0; journey < JOURNEYS; journey++) {
       recall(bed, "a", id);
@@ -197,10 +222,19 @@ class HopsIT {
     return load(bed, mode, "--megabytes", 20).finishUnharmed().path("sha256").asText();
   }
 
-  private static Workload half(Testbed bed, String mode, Object... options) {
+  private static Workload http(Testbed bed, Object... options) {
     List<Object> arguments =
-        new ArrayList<>(List.of("--host", bed.ip("a"), "--connections", 2, mode));
+        new ArrayList<>(List.of("--host", bed.ip("a"), "--port", Servers.NGINX_PORT));
     arguments.addAll(List.of(options));
-    return Workload.start(bed, "d", "half_load.py", arguments.toArray());
+    return Workload.start(bed, "d", "http_load.py", arguments.toArray());
+  }
+
+  private static void awaitStopped(Testbed bed, String host, Daemon process) {
+    Await.until(
+        SOON,
+        () -> "it is stopped at " + host + ": " + bed.processes(host, process.pid()),
+        () ->
+            bed.processes(host, process.pid()).stream()
+                .anyMatch(copy -> copy.inCell() && copy.state() == 'T' && !copy.frozen()));
   }
 }
