@@ -104,6 +104,7 @@ final class HomeHop {
       }
       return rollBack(e.getMessage() == null ? e.toString() : e.getMessage());
     }
+    site.faults().at("hop.settling");
     if (!settle(site, facts, next)) {
       return rollBack(next.host() + " has dropped the process before it ran");
     }
