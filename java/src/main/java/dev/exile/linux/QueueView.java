@@ -19,6 +19,8 @@ public final class QueueView implements AutoCloseable {
   private static final int SEND_QUEUE = 2;
   private static final int SOL_SOCKET = 1;
   private static final int SO_REUSEADDR = 2;
+  private static final int SO_SNDBUF = 7;
+  private static final int SO_RCVBUF = 8;
   private static final int SO_SNDBUFFORCE = 32;
   private static final int SO_RCVBUFFORCE = 33;
   private static final int MSG_PEEK = 2;
@@ -27,6 +29,9 @@ public final class QueueView implements AutoCloseable {
 
   /** The kernel charges more than the payload to a buffer. */
   private static final int OVERHEAD = 4;
+
+  /** What the kernel lets a socket's buffers grow to by itself, about. */
+  private static final int USUAL_ROOM = 8 << 20;
 
   private static final int CHUNK = 64 << 10;
 
@@ -93,6 +98,30 @@ public final class QueueView implements AutoCloseable {
   public static void makeRoomToReceive(int fd, int bytes) throws Errno {
     Inet.set(fd, SOL_SOCKET, SO_RCVBUFFORCE, room(bytes));
     Inet.set(fd, Inet.IPPROTO_TCP, TCP_WINDOW_CLAMP, room(bytes));
+  }
+
+  /**
+   * Once they are on their way: what comes later has the usual room only, or as much as there was.
+   *
+   * @param before {@link #roomToSend}, as it was
+   */
+  public static void endRoomToSend(int fd, int before) throws Errno {
+    Inet.set(fd, SOL_SOCKET, SO_SNDBUFFORCE, Math.max(before, USUAL_ROOM) / 2); // doubled again
+  }
+
+  /** How much room a socket has for what is sent. */
+  public static int roomToSend(int fd) throws Errno {
+    return Inet.get(fd, SOL_SOCKET, SO_SNDBUF);
+  }
+
+  /** The same as {@link #endRoomToSend} for what is received. */
+  public static void endRoomToReceive(int fd, int before) throws Errno {
+    Inet.set(fd, SOL_SOCKET, SO_RCVBUFFORCE, Math.max(before, USUAL_ROOM) / 2);
+  }
+
+  /** How much room a socket has for what is received. */
+  public static int roomToReceive(int fd) throws Errno {
+    return Inet.get(fd, SOL_SOCKET, SO_RCVBUF);
   }
 
   private static int room(int bytes) {

@@ -244,6 +244,8 @@ public final class Passages {
       int far = relay.descriptor(passage.name());
       int near = ends.open(passage.name());
       try {
+        int toSend = QueueView.roomToSend(far);
+        int toReceive = QueueView.roomToReceive(far);
         if (passage.down().size() > LARGE) {
           QueueView.makeRoomToSend(far, passage.down().size());
         }
@@ -252,6 +254,12 @@ public final class Passages {
         }
         QueueView.write(far, passage.down().toByteArray(), GIVE_MILLIS);
         QueueView.write(near, passage.up().toByteArray(), GIVE_MILLIS);
+        if (passage.down().size() > LARGE) {
+          QueueView.endRoomToSend(far, toSend);
+        }
+        if (passage.up().size() > LARGE) {
+          QueueView.endRoomToReceive(far, toReceive);
+        }
         if (passage.shut()) {
           Inet.shutdown(far, Inet.SHUT_WR);
         }

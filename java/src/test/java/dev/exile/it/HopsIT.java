@@ -95,7 +95,7 @@ class HopsIT {
   void bytesOnTheirWayToTheProcessTravelAlong(Testbed bed) throws InterruptedException {
     Daemon server = Servers.seeded(bed, "a", "0.0.0.0");
     List<Object> arguments =
-        List.of("--host", bed.ip("a"), "--connections", 2, "--rate", 8, "server-ended");
+        List.of("--host", bed.ip("a"), "--connections", 1, "--rate", 8, "server-ended");
     Workload upload = Workload.start(bed, "d", "half_load.py", arguments.toArray());
     upload.awaitMore("bytes", 1 << 20);
     Exile.move(bed, server, "b");
