@@ -55,15 +55,13 @@ static void exec_criu(char *const argv[], unsigned int how, int terminal)
     execvp(argv[0], argv);
 }
 
-pid_t criu_spawn(char *const argv[], unsigned int how, int terminal, volatile pid_t *told)
+pid_t criu_spawn(char *const argv[], unsigned int how, int terminal)
 {
     pid_t pid = fork();
 
     if (pid < 0)
         return -errno;
     if (pid == 0) {
-        if (told)
-            *told = getpid();
         exec_criu(argv, how, terminal);
         _exit(127);
     }
@@ -94,7 +92,7 @@ static int approach(pid_t init, int *mounts)
     return *mounts < 0 ? *mounts : 0;
 }
 
-pid_t criu_spawn_in(pid_t init, char *const argv[], volatile pid_t *told)
+pid_t criu_spawn_in(pid_t init, char *const argv[])
 {
     int mounts = -1;
     int error = approach(init, &mounts);
@@ -111,11 +109,7 @@ pid_t criu_spawn_in(pid_t init, char *const argv[], volatile pid_t *told)
         _exit(127);
     }
     close(mounts);
-    if (error < 0)
-        return error;
-    /* Not by itself: it counts itself otherwise. */
-    *told = pid;
-    return pid;
+    return error < 0 ? error : pid;
 }
 
 int criu_make_fail(pid_t pid)

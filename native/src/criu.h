@@ -24,16 +24,15 @@ enum {
 /*
  * Forks and executes. The child has /dev/null for stdin, stdout and stderr, no other descriptor below
  * CRIU_FIRST_GIVEN, no blocked signal and our environment. `how`: CRIU_*.
- * `terminal`: stdin instead, or -1. It stores its own pid in *told (shared memory, may be NULL) before it
- * executes. A program that cannot be executed ends with 127, as in a shell.
+ * `terminal`: stdin instead, or -1. A program that cannot be executed ends with 127, as in a shell.
  */
-must_use pid_t criu_spawn(char *const argv[], unsigned int how, int terminal, volatile pid_t *told);
+must_use pid_t criu_spawn(char *const argv[], unsigned int how, int terminal);
 
 /*
  * The same within the PID and mount namespaces of that init, where CRIU finds its target as one beside itself.
  * What we fork from then on is born there, too.
  */
-must_use pid_t criu_spawn_in(pid_t init, char *const argv[], volatile pid_t *told);
+must_use pid_t criu_spawn_in(pid_t init, char *const argv[]);
 
 /*
  * Makes a running `criu dump` fail by itself: see criu.c for why it is never signalled. Its target may be in

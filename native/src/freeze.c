@@ -18,6 +18,7 @@
  */
 #include "criu.h"
 #include "guard.h"
+#include "proc.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -85,20 +86,29 @@ static int reap(pid_t pid, int *status)
     return 0;
 }
 
-/* The worker was killed and its CRIU is ours now. Returns when it has ended, its target as await_criu() has
- * it. */
-static void end_orphaned_criu(pid_t criu)
+/*
+ * The worker was killed: a CRIU that it started, at whatever moment, is our child now, and we have no other.
+ * Returns when it has ended, its target as await_criu() has it.
+ */
+static void end_orphaned_criu(void)
 {
     uint64_t deadline = sys_now() + (uint64_t)CRIU_END_TIMEOUT_MS * 1000;
+    pid_t ended;
 
-    if (criu == 0)
-        return;
-    if (criu_make_fail(criu) < 0)
-        fprintf(stderr, "criu %d cannot be made to fail\n", criu);
-    /* Polled: -1 is ECHILD, which covers a pid that was stored but never became ours. */
-    while (waitpid(criu, NULL, WNOHANG) == 0) {
-        if (sys_left_ms(deadline) == 0)
-            kill(criu, SIGKILL);
+    while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0) {
+        struct pids children = {0};
+
+        if (ended > 0)
+            continue;
+        if (proc_children(getpid(), &children) < 0)
+            fprintf(stderr, "cannot look for criu\n");
+        for (size_t i = 0; i < children.count; i++) {
+            if (sys_left_ms(deadline) == 0)
+                kill(children.list[i], SIGKILL);
+            else if (criu_make_fail(children.list[i]) < 0)
+                fprintf(stderr, "criu %d cannot be made to fail\n", children.list[i]);
+        }
+        pids_free(&children);
         sys_sleep_ms(5);
     }
 }
@@ -111,9 +121,9 @@ static int keep(struct guard *guard, pid_t worker)
         return EXIT_FAILED;
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
-    if (guard->shared->held)
+    if (*guard->held)
         return EXIT_FAILED;
-    end_orphaned_criu(guard->shared->criu);
+    end_orphaned_criu();
     if (guard_thaw(guard) == 0)
         line_say(1, "error the guard's worker was killed by signal %d; thawed", WTERMSIG(status));
     else
@@ -126,9 +136,8 @@ static int start(struct guard *guard)
     int alive[2];
     pid_t worker;
 
-    guard->shared =
-        mmap(NULL, sizeof(*guard->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (guard->shared == MAP_FAILED)
+    guard->held = mmap(NULL, sizeof(*guard->held), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (guard->held == MAP_FAILED)
         return -errno;
     if (pipe2(alive, O_CLOEXEC) < 0)
         return -errno;

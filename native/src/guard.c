@@ -142,8 +142,8 @@ static int share_clocks(const struct guard *guard)
 static pid_t spawn_criu(const struct guard *guard)
 {
     if (guard->cell)
-        return criu_spawn_in(guard->cell, guard->criu, &guard->shared->criu);
-    return criu_spawn(guard->criu, guard->apart ? CRIU_APART : 0, -1, &guard->shared->criu);
+        return criu_spawn_in(guard->cell, guard->criu);
+    return criu_spawn(guard->criu, guard->apart ? CRIU_APART : 0, -1);
 }
 
 static void do_dump(struct guard *guard)
@@ -169,7 +169,6 @@ static void do_dump(struct guard *guard)
             return;
         }
     }
-    guard->shared->criu = 0;
     criu_describe(status, how, sizeof(how));
     if (status != 0)
         line_say(1, "dump-failed %s", how);
@@ -190,7 +189,7 @@ static int obey(struct guard *guard, const char *command)
     } else if (strcmp(command, "dump") == 0) {
         do_dump(guard);
     } else if (strcmp(command, "hold") == 0) {
-        guard->shared->held = true;
+        *guard->held = true;
         line_say(1, "held");
     } else if (strcmp(command, "thaw") == 0) {
         error = guard_thaw(guard);
@@ -244,7 +243,7 @@ int guard_work(struct guard *guard)
             break;
         await_command(guard);
     }
-    if (guard->shared->held)
+    if (*guard->held)
         return EXIT_OK;
     return guard_thaw(guard) < 0 ? EXIT_FAILED : EXIT_OK;
 }

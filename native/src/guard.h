@@ -14,12 +14,6 @@ enum {
     CRIU_END_TIMEOUT_MS = 30000,
 };
 
-/* Shared memory: what the keeper must know if the worker is killed. */
-struct guard_shared {
-    volatile bool held;  /* the journal decides now: the end of the agent thaws no more */
-    volatile pid_t criu; /* 0: none runs */
-};
-
 struct guard {
     const char *path; /* the cgroup */
     const struct back *backs;
@@ -27,7 +21,8 @@ struct guard {
     char **criu;
     bool apart; /* it uses SysV IPC, see CRIU_APART */
     pid_t cell; /* the init of the cell that the tree lives in and keeps its cgroup in; 0: none */
-    struct guard_shared *shared;
+    /* Shared by both: the journal decides now, the end of the agent thaws no more. */
+    volatile bool *held;
     struct lines in;
     int keeper; /* its end means that the keeper is gone */
     bool alone; /* nobody commands us any more */
@@ -37,8 +32,8 @@ struct guard {
 must_use int guard_work(struct guard *guard);
 
 /*
- * Thaws, moves the processes back and removes the cgroup, but for that of a cell. CRIU must be gone: at its end it restores the
- * freezer state that it found. Leaves every process running. 0 as soon as all run, even if the cgroup could
+ * Thaws, moves the processes back and removes the cgroup, but for that of a cell. CRIU must be gone: at its end
+ * it restores the freezer state that it found. Leaves every process running. 0 as soon as all run, even if the cgroup could
  * not go.
  */
 must_use int guard_thaw(const struct guard *guard);

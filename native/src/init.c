@@ -391,7 +391,7 @@ int init_run(const struct cell *cell, int report)
      * stop there by the keyboard's signals where it does at home: for the kernel that is where its parent,
      * which is us, is of the same session and of another group.
      */
-    init.criu = criu_spawn(cell->criu, cell->orphaned ? 0 : CRIU_LEADS, cell->seat ? cell->seat->slave : -1, NULL);
+    init.criu = criu_spawn(cell->criu, cell->orphaned ? 0 : CRIU_LEADS, cell->seat ? cell->seat->slave : -1);
     if (init.criu < 0) {
         line_say(report, "error cannot fork: %s", strerror(-init.criu));
         return EXIT_FAILED;

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 bool lines_next(struct lines *lines, char *line)
@@ -56,6 +57,7 @@ void line_say(int fd, const char *format, ...)
     if ((size_t)size > sizeof(line) - 2)
         size = (int)sizeof(line) - 2;
     line[size++] = '\n';
-    if (sys_write_all(fd, line, (size_t)size) < 0)
+    /* The rest of a line that was said in part would be taken for a line: better none at all. */
+    if (sys_write_all(fd, line, (size_t)size) < 0 && shutdown(fd, SHUT_RDWR) < 0)
         return;
 }

@@ -56,20 +56,29 @@ int terminal_member(struct terminal *terminal, pid_t pid)
 int terminal_join(struct terminal *terminal, pid_t init, int fd)
 {
     const int yes = 1;
-    int master = sys_take_fd(init, fd);
+    int pidfd = sys_pidfd_open(init);
+    pid_t group = getpgid(init);
+    int master;
     int error;
 
-    if (master < 0)
-        return master;
+    if (pidfd < 0)
+        return pidfd;
+    master = sys_take_fd(init, fd);
+    error = master < 0 ? master : 0;
     /* The init only keeps it, so the flag disturbs nobody. */
-    error = ioctl(master, FIONBIO, &yes) < 0 ? -errno : 0;
-    if (error < 0) {
+    if (error == 0 && ioctl(master, FIONBIO, &yes) < 0) {
+        error = -errno;
         close(master);
+    }
+    if (error == 0)
+        error = join(terminal, master, false);
+    if (error < 0) {
+        close(pidfd);
         return error;
     }
-    error = join(terminal, master, false);
-    terminal->init = init;
-    return error;
+    terminal->init = pidfd;
+    terminal->init_group = group;
+    return 0;
 }
 
 void terminal_start(struct terminal *terminal)
@@ -85,10 +94,12 @@ void terminal_start(struct terminal *terminal)
 
 static void over(struct terminal *terminal)
 {
-    if (terminal->home)
+    if (terminal->home) {
         terminal_release(terminal);
-    else
+    } else {
         terminal_there_hang_up(terminal);
+        close(terminal->init);
+    }
     if (terminal->real >= 0)
         close(terminal->real);
     close(terminal->frames.wire);

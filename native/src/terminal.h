@@ -56,8 +56,9 @@ struct terminal {
     uint64_t hold_until; /* keys are not read: one was a signal to the job */
     uint64_t judged_at;  /* when was last looked for others of the job who read them */
     bool others;         /* there are */
-    /* There only. */
-    pid_t init;
+    /* There only: the cell's init, which may end before we hear of it, and its process group. */
+    int init; /* its pidfd */
+    pid_t init_group;
 };
 
 /* Opens home's terminal by its path. It is left as it is until terminal_start(). */

@@ -27,6 +27,13 @@ void terminal_modes(struct terminal *terminal)
         return;
 }
 
+static void tell_place(const struct terminal *terminal, bool foreground)
+{
+    /* ESRCH: the cell is at its end, and nobody is left who could be in the foreground. */
+    if (sys_pidfd_signal(terminal->init, foreground ? SIGNAL_FOREGROUND : SIGNAL_BACKGROUND) < 0)
+        return;
+}
+
 void terminal_there_frame(struct terminal *terminal, const struct frame *frame)
 {
     struct winsize size;
@@ -37,19 +44,17 @@ void terminal_there_frame(struct terminal *terminal, const struct frame *frame)
         if (ioctl(terminal->real, TIOCSWINSZ, &size) < 0)
             return;
     } else if (frame->type == FRAME_FOREGROUND && frame->size == 1) {
-        kill(terminal->init, frame->data[0] ? SIGNAL_FOREGROUND : SIGNAL_BACKGROUND);
+        tell_place(terminal, frame->data[0] != 0);
     }
 }
 
 void terminal_there_place(const struct terminal *terminal, bool foreground)
 {
-    pid_t background = getpgid(terminal->init);
-
-    kill(terminal->init, foreground ? SIGNAL_FOREGROUND : SIGNAL_BACKGROUND);
+    tell_place(terminal, foreground);
     for (int i = 0; i < PLACE_MS; i++) {
         pid_t group;
 
-        if (ioctl(terminal->real, TIOCGPGRP, &group) < 0 || (group != background) == foreground)
+        if (ioctl(terminal->real, TIOCGPGRP, &group) < 0 || (group != terminal->init_group) == foreground)
             return;
         sys_sleep_ms(1);
     }

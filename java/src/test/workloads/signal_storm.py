@@ -1,6 +1,6 @@
 """Sends signals of every kind to a siglog, and says what its log must show: signal_storm.py LOG COUNT SECONDS SEED [GATE].
 
-With GATE the second half is sent once a file of that name is there.
+With GATE the second half is sent once a file of that name is there; the last ones of the first half come slowly until then.
 
 Standard signals of one number coalesce while one is pending, so each is sent again only when the log shows the last one.
 What is sent is printed as JSON: per "THREAD NUMBER" a list of "CODE PID UID VALUE", in order.
@@ -8,6 +8,7 @@ What is sent is printed as JSON: per "THREAD NUMBER" a list of "CODE PID UID VAL
 import collections
 import ctypes
 import json
+import math
 import os
 import random
 import struct
@@ -19,6 +20,7 @@ SI_USER, SI_QUEUE, SI_TKILL = 0, -1, -6
 AUX = (12, 64)
 # Not SIGTRAP (5): a pending one is in the way of CRIU's own, whose dump fails then.
 STANDARD = [1, 2, 3, 10, 12, 15, 16, 23, 28, 29, 30]
+LAST_OF_HALF, SLOWLY = 500, 0.02
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -101,14 +103,19 @@ class Storm:
         else:
             self.tell_thread(self.random.randint(56, 60), self.pid)
 
+    @staticmethod
+    def wait(gate, seconds):
+        """Until the gate is there, or as long as that; returns how long."""
+        begin = time.monotonic()
+        while not os.path.exists(gate) and time.monotonic() < begin + seconds:
+            time.sleep(0.01)
+        return time.monotonic() - begin
+
     def run(self, count, seconds, gate=None):
         begin = time.monotonic()
         for value in range(count):
-            if gate and value == count // 2:
-                waited = time.monotonic()
-                while not os.path.exists(gate):
-                    time.sleep(0.01)
-                begin += time.monotonic() - waited
+            if gate and count // 2 - LAST_OF_HALF <= value <= count // 2:
+                begin += self.wait(gate, math.inf if value == count // 2 else SLOWLY)
             due = begin + seconds * value / count if count > 100 else begin + self.random.uniform(0, seconds)
             time.sleep(max(0, due - time.monotonic()))
             self.one(value)

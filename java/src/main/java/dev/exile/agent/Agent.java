@@ -17,7 +17,7 @@ import dev.exile.shim.Shim;
 import dev.exile.signals.DeputyServer;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
-import dev.exile.sockets.Park;
+import dev.exile.sockets.ForeignRoutes;
 import dev.exile.sockets.Parks;
 import io.grpc.Server;
 import io.grpc.netty.NettyServerBuilder;
@@ -62,6 +62,7 @@ public final class Agent implements AutoCloseable {
   private final CellServer cells;
   private final DeputyServer deputies;
   private final Parks parks;
+  private final ForeignRoutes routes;
   private final Migrations migrations;
   private final Board board;
   private final Cluster cluster;
@@ -85,6 +86,7 @@ public final class Agent implements AutoCloseable {
     deputies = new DeputyServer(open(config).resolve("deputy.sock"), loops);
     Shim shim = Shim.extract(open(config), Path.of("/var/lib/exile", config.name()));
     parks = new Parks(shim, config.run(), loops);
+    routes = ForeignRoutes.in(config.run());
     Site site = site(criu.criu(), shim);
     Set<String> known = new HashSet<>(config.peers().keySet());
     known.add(config.name()); // for the rehearsal
@@ -95,6 +97,7 @@ public final class Agent implements AutoCloseable {
         name -> Optional.ofNullable(name.equals(config.name()) ? self : peers.get(name));
     migrations = new Migrations(site, carriers, this::relay, peerOf);
     migrations.load();
+    routes.tidy();
     board =
         new Board(
             () -> migrations.all().stream().map(BoardRows::of).toList(), migrations::anyUnderWay);
@@ -156,15 +159,11 @@ public final class Agent implements AutoCloseable {
         new FileDigest());
   }
 
-  private DestinationRelay relay(String id) {
+  private DestinationRelay relay(String id, boolean recalled) {
     try {
-      Park park = parks.open(id + ".destination");
-      try {
-        return new DestinationRelay(id, park, loops);
-      } catch (IOException e) {
-        park.close();
-        throw e;
-      }
+      // At home the true addresses are those of the real sockets.
+      return new DestinationRelay(
+          id, parks.open(id + ".destination"), recalled ? ForeignRoutes.none() : routes);
     } catch (IOException e) {
       throw new UncheckedIOException("cannot relay connections: " + e.getMessage(), e);
     }

@@ -4,6 +4,7 @@ import dev.exile.migration.Directories;
 import dev.exile.sockets.Carrier;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
+import dev.exile.sockets.ForeignRoutes;
 import dev.exile.sockets.HomeRelay;
 import dev.exile.sockets.Park;
 import dev.exile.sockets.Parks;
@@ -70,7 +71,8 @@ final class Rehearsal {
   void run() throws IOException, InterruptedException {
     Path outgoing = empty(images.resolve(ID + "-out"));
     Path incoming = empty(images.resolve(ID));
-    try (DestinationRelay relay = new DestinationRelay(ID, empty(DESTINATION), parks.loops());
+    try (DestinationRelay relay =
+            new DestinationRelay(ID, empty(DESTINATION), ForeignRoutes.none());
         Carrier carrier = connector.connect()) {
       carriers.register(ID, self, incoming, relay, Long.MAX_VALUE);
       for (int round = 0; round < ROUNDS; round++) {

@@ -17,6 +17,12 @@ public final class Errno extends IOException {
   /** {@code EBADF}: no such descriptor (any more). */
   public static final int EBADF = 9;
 
+  /** {@code EADDRINUSE}: another socket has that address. */
+  public static final int EADDRINUSE = 98;
+
+  /** {@code EADDRNOTAVAIL}: no such address here, or a connection has the same two already. */
+  public static final int EADDRNOTAVAIL = 99;
+
   /** {@code ENOTCONN}. */
   public static final int ENOTCONN = 107;
 

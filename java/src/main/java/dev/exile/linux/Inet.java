@@ -38,6 +38,7 @@ public final class Inet {
   private static final int SO_ERROR = 4;
   private static final int SO_OOBINLINE = 10;
   private static final int SO_RCVLOWAT = 18;
+  private static final int SO_PEERNAME = 28;
   private static final int SO_PROTOCOL = 38;
   private static final int SO_DOMAIN = 39;
   private static final int SOL_IPV6 = 41;
@@ -243,6 +244,25 @@ public final class Inet {
   }
 
   /**
+   * The address that a TCP socket was last connected to, or is being connected to, where it has no
+   * peer now.
+   */
+  public static SocketAddressBytes formerPeerAddress(int fd) throws Errno {
+    byte[] bytes = new byte[SocketAddressBytes.MAX_LENGTH];
+    // The kernel refuses to be asked for more than the address has.
+    int[] length = {SocketAddressBytes.length(domain(fd))};
+    try {
+      LibC.getsockopt(fd, SOL_SOCKET, SO_PEERNAME, bytes, length);
+    } catch (LastErrorException e) {
+      if (e.getErrorCode() == Errno.ENOTCONN) {
+        return null;
+      }
+      throw failed("getsockopt(SO_PEERNAME)", fd, e);
+    }
+    return new SocketAddressBytes(bytes, length[0]);
+  }
+
+  /**
    * Connects a socket and waits until it is connected, whether the socket blocks or not.
    *
    * @throws Errno where the connection is refused, or not made within the time
@@ -313,11 +333,22 @@ public final class Inet {
 
   /** Sets O_NONBLOCK; the flag lives in the open file, so every duplicate has it too. */
   public static void setNonBlocking(int fd) throws Errno {
+    setNonBlocking(fd, true);
+  }
+
+  /**
+   * Sets or clears O_NONBLOCK.
+   *
+   * @return whether it was set before
+   */
+  static boolean setNonBlocking(int fd, boolean wanted) throws Errno {
     try {
       int flags = LibC.fcntl(fd, F_GETFL, 0);
-      if ((flags & O_NONBLOCK) == 0) {
-        LibC.fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+      boolean before = (flags & O_NONBLOCK) != 0;
+      if (before != wanted) {
+        LibC.fcntl(fd, F_SETFL, flags ^ O_NONBLOCK);
       }
+      return before;
     } catch (LastErrorException e) {
       throw failed("fcntl", fd, e);
     }
@@ -360,7 +391,7 @@ public final class Inet {
     }
   }
 
-  private static Errno failed(String call, int fd, LastErrorException e) {
+  static Errno failed(String call, int fd, LastErrorException e) {
     return new Errno(call + " on descriptor " + fd, e);
   }
 }

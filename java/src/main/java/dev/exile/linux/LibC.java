@@ -22,6 +22,8 @@ final class LibC {
 
   static native int fcntl(int fd, int command, int argument) throws LastErrorException;
 
+  static native int bind(int fd, byte[] address, int length) throws LastErrorException;
+
   static native int connect(int fd, byte[] address, int length) throws LastErrorException;
 
   static native int shutdown(int fd, int how) throws LastErrorException;

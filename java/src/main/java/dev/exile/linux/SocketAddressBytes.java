@@ -31,12 +31,12 @@ public record SocketAddressBytes(byte[] bytes, int length) {
   /** An address for a socket of the given family; IPv4 becomes v4-mapped for AF_INET6. */
   public static SocketAddressBytes of(int family, InetAddress address, int port) {
     if (family == AF_INET) {
-      byte[] bytes = new byte[16];
+      byte[] bytes = new byte[length(family)];
       ByteBuffer buffer = start(bytes, family, port);
       buffer.put(address.getAddress());
       return new SocketAddressBytes(bytes, bytes.length);
     }
-    byte[] bytes = new byte[28];
+    byte[] bytes = new byte[length(family)];
     ByteBuffer buffer = start(bytes, family, port);
     buffer.putInt(0);
     if (address instanceof Inet4Address) {
@@ -47,6 +47,11 @@ public record SocketAddressBytes(byte[] bytes, int length) {
       buffer.order(ByteOrder.LITTLE_ENDIAN).putInt(24, six.getScopeId());
     }
     return new SocketAddressBytes(bytes, bytes.length);
+  }
+
+  /** How many bytes an address of a family has. */
+  static int length(int family) {
+    return family == AF_INET ? 16 : 28;
   }
 
   private static ByteBuffer start(byte[] bytes, int family, int port) {

@@ -2,6 +2,7 @@ package dev.exile.migration;
 
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Place;
+import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.Signal;
 import dev.exile.rpc.peer.SignalBatch;
 import dev.exile.shim.ShimException;
@@ -107,6 +108,11 @@ final class Forwarding {
     peer = there;
     sockets.resume(there, carrier);
     paused = false;
+  }
+
+  /** See {@link HomeSockets#named}. */
+  RestoreRequest named(RestoreRequest request) throws IOException {
+    return sockets.named(request);
   }
 
   /** Processes have ended that home has deputies of. */

@@ -1,6 +1,7 @@
 package dev.exile.migration;
 
 import dev.exile.linux.Linux;
+import dev.exile.rpc.peer.Endpoint;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
 import dev.exile.sockets.DestinationRelay;
@@ -9,6 +10,7 @@ import dev.exile.sockets.Reconnector;
 import io.netty.channel.epoll.LinuxSocket;
 import java.io.Closeable;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -17,7 +19,7 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The restored process's connections, given back to it: its sockets are connected to the relay, and
+ * The restored process's connections, given back to it: its sockets are joined to the relay, and
  * where they have been relayed elsewhere before, what was under way there is put into them.
  */
 final class GivenSockets implements Closeable {
@@ -45,25 +47,39 @@ final class GivenSockets implements Closeable {
     for (SocketPlan socket : request.getSocketsList()) {
       String name =
           socket.getName().isEmpty() ? Integer.toString(socket.getKey()) : socket.getName();
-      InetSocketAddress at =
-          socket.getIpv6() && !socket.getMapped()
-              ? relay.entrance6().orElseThrow(() -> new IOException("no IPv6 on loopback here"))
-              : relay.entrance4();
       if (socket.getShutWrite()) {
         shut.add(name);
       }
-      // Where bytes are to be written first, the end comes after them.
-      boolean end = socket.getShutWrite() && !request.getPassages();
       sockets.put(
-          name, new Reconnector.Lost(name, members.get(socket.getPid()), socket.getFd(), end, at));
+          name,
+          new Reconnector.Lost(
+              name,
+              new Reconnector.Place(members.get(socket.getPid()), socket.getFd()),
+              socket.getConnecting(),
+              // where bytes are to be written first, the end comes after them
+              socket.getShutWrite() && !request.getPassages(),
+              inet(socket.getOwn()),
+              socket.hasPeer() ? inet(socket.getPeer()) : null));
     }
     int own = (int) ProcessHandle.current().pid();
     for (String name : passages.closed()) {
       int fd = LinuxSocket.newSocketStream(false).intValue();
       closed.add(fd);
-      sockets.put(name, new Reconnector.Lost(name, own, fd, false, relay.entrance4()));
+      InetSocketAddress any = new InetSocketAddress(InetAddress.getByName("127.0.0.1"), 0);
+      Reconnector.Place place = new Reconnector.Place(own, fd);
+      sockets.put(name, new Reconnector.Lost(name, place, false, false, any, null));
     }
-    Reconnector.reconnect(List.copyOf(sockets.values()), relay::attach);
+    Reconnector reconnector = relay.reconnector();
+    reconnector.reconnect(List.copyOf(sockets.values()), relay::adopt);
+    reconnector.admit(
+        request.getListenersList().stream()
+            .filter(plan -> members.containsKey(plan.getPid()))
+            .map(plan -> new Reconnector.Place(members.get(plan.getPid()), plan.getFd()))
+            .toList());
+  }
+
+  private static InetSocketAddress inet(Endpoint endpoint) throws IOException {
+    return new InetSocketAddress(InetAddress.getByName(endpoint.getAddress()), endpoint.getPort());
   }
 
   /** Once the relay has them all: what was under way. */
@@ -76,9 +92,9 @@ final class GivenSockets implements Closeable {
     if (socket == null) {
       throw new IOException("connection " + name + " has no socket in the process");
     }
-    int pidfd = Linux.pidfdOpen(socket.pid());
+    int pidfd = Linux.pidfdOpen(socket.place().pid());
     try {
-      return Linux.pidfdGetFd(pidfd, socket.fd());
+      return Linux.pidfdGetFd(pidfd, socket.place().fd());
     } finally {
       Linux.closeQuietly(pidfd);
     }

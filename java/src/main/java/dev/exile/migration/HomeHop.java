@@ -83,7 +83,7 @@ final class HomeHop {
       forwarding.pause();
       site.faults().at("hop.departing");
       departed = true;
-      request = there.depart(departure());
+      request = forwarding.named(there.depart(departure()));
       site.faults().at("hop.restoring");
       restored = next.restore(request);
       if (!restored.getRestored()) {

@@ -1,6 +1,7 @@
 package dev.exile.migration;
 
 import dev.exile.linux.Linux;
+import dev.exile.rpc.peer.Endpoint;
 import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
@@ -11,6 +12,7 @@ import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
 import dev.exile.streams.HomeStreams;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -94,6 +96,11 @@ final class HomeSockets {
             "process %d has opened a socket that is not TCP since it was surveyed (descriptor %d)"
                 .formatted(other.pid(), other.fd()));
       }
+      if (other.passing()) {
+        throw new IOException(
+            "descriptor %d of process %d holds descriptors that were sent and not yet received; try again"
+                .formatted(other.fd(), other.pid()));
+      }
     }
     parking = CompletableFuture.runAsync(this::park);
   }
@@ -138,22 +145,37 @@ final class HomeSockets {
   /** Tells the destination which sockets it is to give back to the process. */
   void describe(RestoreRequest.Builder request) {
     for (TakenSocket socket : taken.connections()) {
-      request.addSockets(
+      SocketPlan.Builder plan =
           SocketPlan.newBuilder()
               .setKey(socket.key())
               .setPid(socket.pid())
               .setFd(socket.fd())
               .setIpv6(socket.ipv6())
               .setMapped(socket.mapped())
-              .setShutWrite(socket.shutWrite()));
+              .setShutWrite(socket.shutWrite())
+              .setConnecting(socket.connecting())
+              .setOwn(endpoint(socket.local()));
+      if (socket.peer() != null) {
+        plan.setPeer(endpoint(socket.peer()));
+      }
+      request.addSockets(plan);
     }
     for (TakenSocket socket : taken.listeners()) {
       request.addListeners(
           ListenerPlan.newBuilder()
               .setKey(socket.key())
               .setAddress(socket.local().getAddress().getHostAddress())
-              .setPort(socket.local().getPort()));
+              .setPort(socket.local().getPort())
+              .setPid(socket.pid())
+              .setFd(socket.fd()));
     }
+  }
+
+  static Endpoint endpoint(InetSocketAddress address) {
+    return Endpoint.newBuilder()
+        .setAddress(address.getAddress().getHostAddress())
+        .setPort(address.getPort())
+        .build();
   }
 
   /**
@@ -182,6 +204,21 @@ final class HomeSockets {
     if (images != null) {
       images.close();
     }
+  }
+
+  /**
+   * Puts the true addresses of connections into a plan for the next host: where they have just been
+   * relayed they may have borne others.
+   */
+  RestoreRequest named(RestoreRequest request) throws IOException {
+    RestoreRequest.Builder named = request.toBuilder();
+    for (SocketPlan.Builder plan : named.getSocketsBuilderList()) {
+      HomeRelay.Addresses real = relay.addresses(plan.getName());
+      if (real != null) {
+        plan.setOwn(endpoint(real.own())).setPeer(endpoint(real.peer()));
+      }
+    }
+    return named.build();
   }
 
   /** Lets the carrier go; connections wait. */

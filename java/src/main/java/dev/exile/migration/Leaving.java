@@ -193,18 +193,35 @@ final class Leaving {
               "descriptor %d of process %d is a socket that is not TCP"
                   .formatted(other.fd(), inner.get(other.pid())));
         }
+        if (other.passing()) {
+          throw new IOException(
+              "descriptor %d of process %d holds descriptors that were sent and not yet received"
+                  .formatted(other.fd(), inner.get(other.pid())));
+        }
       }
       Passages passages = Passages.of(relay, taken);
       for (Map.Entry<String, TakenSocket> held : passages.holders().entrySet()) {
         TakenSocket socket = held.getValue();
-        request.addSockets(
+        SocketPlan.Builder plan =
             SocketPlan.newBuilder()
                 .setName(held.getKey())
                 .setPid(inner.get(socket.pid()))
                 .setFd(socket.fd())
                 .setIpv6(socket.ipv6())
                 .setMapped(socket.mapped())
-                .setShutWrite(socket.shutWrite()));
+                .setShutWrite(socket.shutWrite())
+                .setOwn(HomeSockets.endpoint(socket.local()));
+        if (socket.peer() != null) {
+          plan.setPeer(HomeSockets.endpoint(socket.peer()));
+        }
+        request.addSockets(plan);
+      }
+      for (ListenerPlan.Builder plan : request.getListenersBuilderList()) {
+        InetSocketAddress bound = BoundListeners.of(facts, plan.getKey());
+        taken.listeners().stream()
+            .filter(socket -> socket.local().equals(bound))
+            .findFirst()
+            .ifPresent(socket -> plan.setPid(inner.get(socket.pid())).setFd(socket.fd()));
       }
       LOG.info(
           "{}: frozen, {} connections with {} bytes under way",

@@ -41,7 +41,7 @@ public final class Migrations implements AutoCloseable {
 
   private final Site site;
   private final CarrierServer carriers;
-  private final Function<String, DestinationRelay> relays;
+  private final Relays relays;
   private final Function<String, Optional<PeerLink>> peers;
   private final Map<String, HomeMigration> home = new ConcurrentHashMap<>();
   private final Map<String, DestinationMigration> destination = new ConcurrentHashMap<>();
@@ -56,6 +56,18 @@ public final class Migrations implements AutoCloseable {
   private volatile boolean stopping;
   private final Thread watcher = new Thread(this::watch, "migration-watch");
 
+  /** Makes the destination's half of a migration's relay. */
+  @FunctionalInterface
+  public interface Relays {
+    /**
+     * Makes one, with all that a former agent has left of it.
+     *
+     * @param leg its id
+     * @param recalled whether it is home's own process that comes back
+     */
+    DestinationRelay open(String leg, boolean recalled);
+  }
+
   /**
    * The migrations of a host.
    *
@@ -65,7 +77,7 @@ public final class Migrations implements AutoCloseable {
   public Migrations(
       Site site,
       CarrierServer carriers,
-      Function<String, DestinationRelay> relays,
+      Relays relays,
       Function<String, Optional<PeerLink>> peers) {
     this.site = site;
     this.carriers = carriers;
@@ -100,7 +112,12 @@ public final class Migrations implements AutoCloseable {
       past.put(facts.id, facts);
     } else {
       DestinationMigration migration =
-          new DestinationMigration(facts, peer(facts.from), site, carriers, relays.apply(facts.id));
+          new DestinationMigration(
+              facts,
+              peer(facts.from),
+              site,
+              carriers,
+              relays.open(facts.id, facts.from.equals(site.host())));
       destination.put(facts.id, migration);
       migration.takeUp();
     }
@@ -297,7 +314,7 @@ public final class Migrations implements AutoCloseable {
       if (stopping) {
         throw new IOException("the agent of " + site.host() + " is being stopped");
       }
-      DestinationRelay relay = relays.apply(offer.getId());
+      DestinationRelay relay = relays.open(offer.getId(), from.host().equals(site.host()));
       try {
         destination.put(
             offer.getId(), new DestinationMigration(offer, from, site, carriers, relay));

@@ -4,6 +4,7 @@ import dev.exile.criu.Criu;
 import dev.exile.rpc.peer.FileNeed;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.PortNeed;
+import dev.exile.sockets.ForeignRoutes;
 import java.io.IOException;
 import java.lang.module.ModuleDescriptor.Version;
 import java.net.InetAddress;
@@ -169,10 +170,12 @@ public final class Admission {
       String where = address.getHostAddress() + " port " + need.getPort();
       if (!address.isAnyLocalAddress()
           && !address.isLoopbackAddress()
-          && NetworkInterface.getByInetAddress(address) == null) {
+          && NetworkInterface.getByInetAddress(address) == null
+          && !ForeignRoutes.canBindForeign(address)) {
         refuse(
             "the process listens on %s, which is no address of %s".formatted(where, host),
-            "let it listen on the wildcard address");
+            "let it listen on the wildcard address, or let the agent of %s write sysctls"
+                .formatted(host));
       } else if (Listening.conflicts(address, need.getPort())) {
         refuse(
             where + " is taken on " + host,

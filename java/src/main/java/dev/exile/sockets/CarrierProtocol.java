@@ -2,11 +2,15 @@ package dev.exile.sockets;
 
 import io.netty.handler.codec.http2.DefaultHttp2Headers;
 import io.netty.handler.codec.http2.Http2Headers;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What travels over a carrier: one HTTP/2 connection, all streams opened by home.
@@ -21,6 +25,8 @@ import java.util.regex.Pattern;
  * that is relayed for the first time home sends DATA before there is an answer.
  */
 final class CarrierProtocol {
+  private static final Logger log = LoggerFactory.getLogger(CarrierProtocol.class);
+
   static final String REMOTE_ADDRESS = "exile-remote-address";
   static final String LOCAL_ADDRESS = "exile-local-address";
   private static final String LISTENER = "exile-listener";
@@ -31,6 +37,9 @@ final class CarrierProtocol {
   private static final String REASON = "exile-reason";
   private static final Pattern IMAGE_NAME = Pattern.compile("[A-Za-z0-9._-]{1,255}");
   private static final Pattern SOCKET_NAME = Pattern.compile("[A-Za-z0-9.-]{1,128}");
+  private static final Pattern NUMERIC =
+      Pattern.compile(
+          "([0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9a-f]{0,4}(:[0-9a-f]{0,4}){2,7}):[0-9]{1,5}");
   private static final Pattern PATH =
       Pattern.compile("/(relay|sync|image)/([A-Za-z0-9._-]{1,128})/([^/]{1,512})");
 
@@ -111,16 +120,27 @@ final class CarrierProtocol {
   /**
    * What home tells of a connection as it opens its stream.
    *
+   * @param client its peer's address at home; null where that is not known (any more)
+   * @param home its own address there; null where not known
    * @param listener the listener that has accepted it at home, or null
    * @param consumed bytes from the client that home does not have any more
    * @param received bytes from the process that home has, the end counted as one more
    * @param fresh whether it has never had a stream before
    * @param session rises with each carrier that home relays over
    */
-  record Opening(String listener, long consumed, long received, boolean fresh, long session) {
+  record Opening(
+      InetSocketAddress client,
+      InetSocketAddress home,
+      String listener,
+      long consumed,
+      long received,
+      boolean fresh,
+      long session) {
     static Opening of(Http2Headers headers) {
       CharSequence listener = headers.get(LISTENER);
       return new Opening(
+          address(headers.get(REMOTE_ADDRESS)),
+          address(headers.get(LOCAL_ADDRESS)),
           listener == null ? null : listener.toString(),
           headers.getLong(CONSUMED, 0),
           headers.getLong(RECEIVED, 0),
@@ -130,6 +150,7 @@ final class CarrierProtocol {
 
     void addTo(Http2Headers headers) {
       setSession(headers, session).setLong(CONSUMED, consumed).setLong(RECEIVED, received);
+      headers.set(REMOTE_ADDRESS, address(client)).set(LOCAL_ADDRESS, address(home));
       if (listener != null) {
         headers.set(LISTENER, listener);
       }
@@ -214,6 +235,22 @@ final class CarrierProtocol {
 
   static String address(InetSocketAddress address) {
     return address == null ? "" : address.getAddress().getHostAddress() + ":" + address.getPort();
+  }
+
+  /** The same from a header: numeric, never a name to be looked up; null where it is none. */
+  private static InetSocketAddress address(CharSequence text) {
+    if (text == null || !NUMERIC.matcher(text).matches()) {
+      return null;
+    }
+    int colon = text.toString().lastIndexOf(':');
+    try {
+      return new InetSocketAddress(
+          InetAddress.getByName(text.subSequence(0, colon).toString()),
+          Integer.parseInt(text.subSequence(colon + 1, text.length()).toString()));
+    } catch (UnknownHostException | IllegalArgumentException e) {
+      log.warn("a stream's header is no address: {}", printable(text.toString()));
+      return null;
+    }
   }
 
   /** What may stand in a header: an exception's message may be anything. */

@@ -1,18 +1,14 @@
 package dev.exile.sockets;
 
 import io.netty.channel.Channel;
-import io.netty.channel.EventLoopGroup;
-import io.netty.channel.epoll.LinuxSocket;
 import io.netty.handler.codec.http2.DefaultHttp2HeadersFrame;
 import io.netty.handler.codec.http2.Http2StreamChannel;
 import java.io.IOException;
-import java.net.Inet6Address;
 import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -23,10 +19,9 @@ import org.slf4j.LoggerFactory;
 /**
  * The destination's half of a migration's relay: joins home's streams to the restored process.
  *
- * <p>A connection that existed at the freeze has three parts that come in any order: home's stream,
- * the connection that the process's own socket makes to our {@link Entrance}, and the word of
- * {@link #attach} which is which. A connection accepted at home since is joined to a new connection
- * to the process's listener.
+ * <p>A connection that existed at the freeze has two parts that come in any order: home's stream,
+ * and the socket that {@link #adopt} takes over. A connection accepted at home since is joined to a
+ * new connection to the process's listener, see {@link Newcomer}.
  *
  * <p>Every socket is parked before a byte moves through it, and stays so until home has said that
  * its connection is over: it alone decides that. A connection whose stream is lost waits for
@@ -41,9 +36,9 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
   private final String migration;
   private final Park park;
   private final RelayCounters counters = new RelayCounters();
-  private final Entrance entrance;
+  private final ForeignRoutes routes;
   private final Map<String, Entry> entries = new HashMap<>();
-  private final Map<String, CompletableFuture<Void>> attached = new HashMap<>();
+  private final Map<String, CompletableFuture<Void>> adopted = new HashMap<>();
   private final Map<String, InetSocketAddress> targets = new HashMap<>();
   private List<Runnable> early = new ArrayList<>();
   private boolean sealed;
@@ -64,17 +59,17 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
   }
 
   /**
-   * Opens the entrance. What is parked, by a former agent, is relayed as soon as home asks for it.
+   * What is parked, by a former agent, is relayed as soon as home asks for it.
    *
-   * @param migration its id, for the log
+   * @param migration its id
    * @param park holds the sockets; belongs to this relay from now on
-   * @param group event loops with epoll
-   * @throws IOException if not even an IPv4 listener can be opened
+   * @param routes are needed until this relay is closed
    */
-  public DestinationRelay(String migration, Park park, EventLoopGroup group) throws IOException {
+  public DestinationRelay(String migration, Park park, ForeignRoutes routes) {
     this.migration = migration;
     this.park = park;
-    this.entrance = new Entrance(migration, group, this::entered);
+    this.routes = routes;
+    routes.acquire(migration);
     for (Park.Parked found : park.all()) {
       newEntry(found.name()).parked.complete(found);
     }
@@ -87,42 +82,9 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
     return entry;
   }
 
-  /**
-   * Where IPv4 sockets of the process are to be connected; an IPv6 socket uses it as {@code
-   * ::ffff:127.0.0.1}.
-   */
-  public InetSocketAddress entrance4() {
-    return entrance.address(false).orElseThrow();
-  }
-
-  /**
-   * Where IPv6 sockets of the process are to be connected; empty if this host has no {@code ::1}.
-   */
-  public Optional<InetSocketAddress> entrance6() {
-    return entrance.address(true);
-  }
-
-  /**
-   * The process's socket has been connected to an entrance.
-   *
-   * @param name the socket's name, as home uses it
-   * @param processSide the socket's local address
-   */
-  public void attach(String name, InetSocketAddress processSide) {
-    synchronized (this) {
-      attached.put(name, new CompletableFuture<>());
-    }
-    entrance.announce(name, processSide);
-  }
-
-  /** A connection that was announced has come: nothing has moved through it. */
-  private void entered(String name, int fd) {
-    CompletableFuture<Void> parked = hold(name, fd, note(name, new ParkNote(0, 0, null)));
-    CompletableFuture<Void> waiting;
-    synchronized (this) {
-      waiting = attached.get(name);
-    }
-    parked.thenRun(() -> waiting.complete(null));
+  /** Gives the restored process its sockets back. */
+  public Reconnector reconnector() {
+    return new Reconnector(migration, routes);
   }
 
   /**
@@ -180,18 +142,18 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
 
   /**
    * Takes over a connected TCP socket of this host itself, which is relayed as if the process's
-   * socket of that name were at its other end. To be called before {@link #seal}.
+   * socket of that name were at its other end. To be called before {@link #seal}, by any thread.
    *
    * @param name names it within the migration, as home uses it
    * @param fd its descriptor, owned by the relay from now on
    * @throws IOException where the descriptor is no TCP socket
    */
   public void adopt(String name, int fd) throws IOException {
-    ParkNote note = ParkNote.from(SocketProgress.of(fd));
+    ParkNote note = note(name, ParkNote.from(SocketProgress.of(fd)));
     CompletableFuture<Void> parked;
     synchronized (this) {
       parked = new CompletableFuture<>();
-      attached.put(name, parked);
+      adopted.put(name, parked);
     }
     hold(name, fd, note).thenRun(() -> parked.complete(null));
   }
@@ -208,17 +170,15 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
   }
 
   /**
-   * Everything is attached: whoever is not announced by now is a stranger and is closed. Returns
-   * once all that was attached will outlive this agent.
+   * Everything is taken over. Returns once all of it will outlive this agent.
    *
    * @throws IOException where that takes too long
    */
   public void seal() throws IOException {
-    entrance.seal();
     CompletableFuture<Void> all;
     synchronized (this) {
       sealed = true;
-      all = CompletableFuture.allOf(attached.values().toArray(CompletableFuture[]::new));
+      all = CompletableFuture.allOf(adopted.values().toArray(CompletableFuture[]::new));
     }
     retryEarly();
     try {
@@ -305,8 +265,8 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
           "connection " + splice.name() + " is not known here (any more)");
       return;
     }
-    if (target != null) {
-      make(splice.name(), entry, opening.listener(), target);
+    if (target != null && !make(splice, entry, opening, target)) {
+      return;
     }
     Entry joined = entry;
     free(before)
@@ -324,15 +284,27 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
     return false;
   }
 
-  /** A new connection to the process, parked before it is made. */
-  private void make(String name, Entry entry, String listener, InetSocketAddress target) {
-    int fd = LinuxSocket.newSocketStream(isIpv6(target)).intValue();
-    park.hold(name, fd, ParkNote.connecting(listener))
-        .thenRun(() -> entry.parked.complete(park.get(name)));
-  }
-
-  private static boolean isIpv6(InetSocketAddress target) {
-    return target.getAddress() instanceof Inet6Address;
+  /**
+   * A new connection to the process, parked before it is made.
+   *
+   * @return false where it cannot be made and has been refused
+   */
+  private boolean make(
+      Splice splice, Entry entry, CarrierProtocol.Opening opening, InetSocketAddress target) {
+    String name = splice.name();
+    try {
+      int fd = new Newcomer(migration, routes, opening, target).open();
+      park.hold(name, fd, ParkNote.connecting(opening.listener()))
+          .thenRun(() -> entry.parked.complete(park.get(name)));
+      return true;
+    } catch (IOException e) {
+      synchronized (this) {
+        entries.remove(name);
+      }
+      counters.closed.increment();
+      refuse(splice, CarrierProtocol.Answer.BROKEN, "" + e.getMessage());
+      return false;
+    }
   }
 
   /**
@@ -357,7 +329,7 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
     }
     try {
       Offsets at = Offsets.of(parked);
-      InetSocketAddress target = at.untouched() ? target(parked) : null;
+      InetSocketAddress target = at.untouched() ? target(parked, opening) : null;
       splice.take(parked, at);
       answer(splice, CarrierProtocol.Answer.received(at.position()), false);
       if (!splice.resume(opening.received(), at)) {
@@ -377,9 +349,17 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
     return entry.splice == splice;
   }
 
-  private synchronized InetSocketAddress target(Park.Parked parked) throws IOException {
+  /** Where a connection is still to be made to; null where it is made. */
+  private InetSocketAddress target(Park.Parked parked, CarrierProtocol.Opening opening)
+      throws IOException {
     String listener = ParkNote.parse(parked.note()).listener();
-    return listener == null ? null : targets.get(listener);
+    InetSocketAddress target;
+    synchronized (this) {
+      target = listener == null ? null : targets.get(listener);
+    }
+    return target == null
+        ? null
+        : new Newcomer(migration, routes, opening, target).target(parked.fd());
   }
 
   private void refuse(Splice splice, int status, String reason) {
@@ -456,10 +436,9 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
     synchronized (this) {
       drained = true;
     }
-    entrance.close();
   }
 
-  /** Resets all connections, as far as they have not ended, and closes the entrance. */
+  /** Resets all connections, as far as they have not ended. */
   @Override
   public void close() {
     drain();
@@ -480,5 +459,6 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
           end(name);
         });
     park.quit();
+    routes.release(migration);
   }
 }

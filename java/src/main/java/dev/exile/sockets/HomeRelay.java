@@ -2,8 +2,10 @@ package dev.exile.sockets;
 
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
+import dev.exile.linux.SocketAddressBytes;
 import io.netty.channel.EventLoop;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -231,6 +233,18 @@ public final class HomeRelay implements AutoCloseable {
     } else {
       reconnect(0);
     }
+  }
+
+  /** A connection's addresses: home's and the client's. */
+  public record Addresses(InetSocketAddress own, InetSocketAddress peer) {}
+
+  /** Those of a connection; null where it is not known, or has none any more. */
+  public Addresses addresses(String name) throws IOException {
+    Park.Parked parked = park.get(name);
+    SocketAddressBytes peer = parked == null ? null : Inet.peerAddress(parked.fd());
+    return peer == null
+        ? null
+        : new Addresses(Inet.localAddress(parked.fd()).toInet(), peer.toInet());
   }
 
   /** Connections that are relayed, or wait to be. */

@@ -7,6 +7,7 @@ import io.netty.channel.IoEventLoop;
 import io.netty.handler.codec.http2.Http2Headers;
 import io.netty.handler.codec.http2.Http2StreamChannel;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -100,18 +101,21 @@ final class HomeSession implements Splice.Owner {
 
   private Http2Headers request(Park.Parked parked, Offsets at, boolean fresh) throws IOException {
     Http2Headers headers =
-        new CarrierProtocol.Target(CarrierProtocol.Kind.RELAY, migration, parked.name())
-            .headers()
-            .set(CarrierProtocol.REMOTE_ADDRESS, text(Inet.peerAddress(parked.fd())))
-            .set(CarrierProtocol.LOCAL_ADDRESS, text(Inet.localAddress(parked.fd())));
-    String listener = ParkNote.parse(parked.note()).listener();
-    new CarrierProtocol.Opening(listener, at.consumed(), at.position(), fresh, number)
+        new CarrierProtocol.Target(CarrierProtocol.Kind.RELAY, migration, parked.name()).headers();
+    new CarrierProtocol.Opening(
+            inet(Inet.peerAddress(parked.fd())),
+            inet(Inet.localAddress(parked.fd())),
+            ParkNote.parse(parked.note()).listener(),
+            at.consumed(),
+            at.position(),
+            fresh,
+            number)
         .addTo(headers);
     return headers;
   }
 
-  private static String text(SocketAddressBytes address) {
-    return address == null ? "" : address.toString();
+  private static InetSocketAddress inet(SocketAddressBytes address) {
+    return address == null ? null : address.toInet();
   }
 
   private void join(Http2StreamChannel stream, Park.Parked parked, Offsets at, boolean fresh) {

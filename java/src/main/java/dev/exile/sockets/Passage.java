@@ -15,6 +15,7 @@ import java.io.IOException;
  * @param consumed bytes from the process that home has
  * @param down what of {@code written} the process has not read
  * @param up what the process has written beyond {@code consumed}
+ * @param reset whether the process is to see that it was reset
  * @param held whether the process still has its socket; else it has closed it
  */
 record Passage(
@@ -24,7 +25,8 @@ record Passage(
     long consumed,
     ByteString down,
     ByteString up,
-    boolean held) {
+    boolean held,
+    boolean reset) {
 
   /** How a fresh connection's note has to be for it to count on from here. */
   ParkNote noteFrom(ParkNote fresh) {
@@ -42,6 +44,7 @@ record Passage(
     out.writeInt(up.size());
     up.writeTo(out);
     out.writeBoolean(held);
+    out.writeBoolean(reset);
   }
 
   static Passage read(DataInputStream in) throws IOException {
@@ -51,6 +54,6 @@ record Passage(
     long consumed = in.readLong();
     ByteString down = ByteString.copyFrom(in.readNBytes(in.readInt()));
     ByteString up = ByteString.copyFrom(in.readNBytes(in.readInt()));
-    return new Passage(name, written, shut, consumed, down, up, in.readBoolean());
+    return new Passage(name, written, shut, consumed, down, up, in.readBoolean(), in.readBoolean());
   }
 }

@@ -58,7 +58,7 @@ public final class Passages {
   public static Passages of(DestinationRelay relay, TakenSockets taken) throws IOException {
     Map<List<InetSocketAddress>, TakenSocket> sockets = new HashMap<>();
     for (TakenSocket socket : taken.connections()) {
-      sockets.put(List.of(socket.peer(), socket.local()), socket);
+      sockets.put(ends(socket), socket);
     }
     Passages all = new Passages();
     for (Park.Parked parked : relay.parked()) {
@@ -69,10 +69,14 @@ public final class Passages {
                 .formatted(MOST_BYTES >> 20));
       }
     }
-    for (TakenSocket stranger : sockets.values()) {
+    for (TakenSocket socket : sockets.values()) {
+      if (socket.state() == TcpState.CLOSE) {
+        all.leftOver(socket);
+        continue;
+      }
       throw new IOException(
           "descriptor %d of process %d is connected to %s by this host itself"
-              .formatted(stranger.fd(), stranger.pid(), stranger.peer()));
+              .formatted(socket.fd(), socket.pid(), socket.peer()));
     }
     for (TakenSocket listener : taken.listeners()) {
       if (Inet.backlog(listener.duplicate()) > 0) {
@@ -88,7 +92,9 @@ public final class Passages {
       throws IOException {
     Map<List<InetSocketAddress>, TakenSocket> sockets = new LinkedHashMap<>();
     for (TakenSocket socket : taken.connections()) {
-      sockets.put(List.of(socket.peer(), socket.local()), socket);
+      if (socket.state() != TcpState.CLOSE) {
+        sockets.put(ends(socket), socket);
+      }
     }
     for (Park.Parked parked : relay.parked()) {
       ends(parked.fd()).ifPresent(sockets::remove);
@@ -103,12 +109,32 @@ public final class Passages {
         : Optional.of(List.of(Inet.localAddress(fd).toInet(), peer.toInet()));
   }
 
+  /** As the relay's socket at its other end has them; nobody else's where there is none. */
+  private static List<InetSocketAddress> ends(TakenSocket socket) {
+    return socket.peer() == null
+        ? List.of(socket.local(), new InetSocketAddress(socket.key() & 0xffff))
+        : List.of(socket.peer(), socket.local());
+  }
+
+  /** Of a connection that is over for home: what the process has still to read of it. */
+  private void leftOver(TakenSocket socket) throws IOException {
+    String name = "left-" + socket.key();
+    ByteString down = ByteString.copyFrom(QueueView.unread(socket.duplicate()));
+    holders.put(name, socket);
+    passages.add(
+        new Passage(
+            name, down.size(), !socket.broken(), 0, down, ByteString.EMPTY, true, socket.broken()));
+  }
+
   private void look(Park.Parked parked, Map<List<InetSocketAddress>, TakenSocket> sockets)
       throws IOException {
     int relay = parked.fd();
     TakenSocket process = ends(relay).map(sockets::remove).orElse(null);
     settle(relay, process);
     SocketProgress progress = SocketProgress.of(relay);
+    if (progress.broken() && process != null) {
+      leftOver(process);
+    }
     if (progress.broken() || progress.untouched() || progress.state() == TcpState.SYN_SENT) {
       return; // home will reset it as it asks for it, or have it made anew
     }
@@ -136,7 +162,8 @@ public final class Passages {
             progress.consumed() - note.consumed(),
             down,
             up,
-            process != null));
+            process != null,
+            false));
   }
 
   /** Loopback delivers at once what the receiver has room for. */
@@ -265,6 +292,9 @@ public final class Passages {
         }
         if (shut.contains(passage.name()) || !passage.held()) {
           Inet.shutdown(near, Inet.SHUT_WR);
+        }
+        if (passage.reset()) {
+          Inet.disconnect(far);
         }
       } finally {
         Linux.closeQuietly(near);

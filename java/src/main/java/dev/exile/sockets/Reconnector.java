@@ -1,9 +1,12 @@
 package dev.exile.sockets;
 
+import dev.exile.linux.Errno;
+import dev.exile.linux.ForeignTcp;
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
-import dev.exile.linux.SocketAddressBytes;
+import io.netty.channel.epoll.LinuxSocket;
 import java.io.IOException;
+import java.net.Inet6Address;
 import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -13,50 +16,86 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.function.BiConsumer;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * Gives a restored process its connections back. CRIU has left each as a closed socket; here the
- * very same kernel object is connected to the relay, so that the process's own descriptor, its
- * epoll sets and its blocked calls just work.
+ * Gives a restored process its sockets back. CRIU has left each connected one as a closed socket;
+ * here the very same kernel object is joined to a socket of the relay, with the addresses that both
+ * ends had at home, so that the process's own descriptor, its epoll sets and its blocked calls just
+ * work.
  */
 public final class Reconnector {
-  private static final int CONNECT_MILLIS = 5_000;
+  private static final Logger LOG = LoggerFactory.getLogger(Reconnector.class);
   private static final int MOST_THREADS = 4;
 
   /** Fewer are not worth another thread. */
   private static final int PER_THREAD = 100;
 
-  private Reconnector() {}
+  /** A handshake over loopback is done before its first call returns. */
+  private static final long HANDSHAKE_NANOS = TimeUnit.SECONDS.toNanos(2);
+
+  private final String migration;
+  private final ForeignRoutes routes;
+
+  /** Takes the relay's end of a connection. */
+  @FunctionalInterface
+  public interface Relay {
+    /**
+     * Called by several threads.
+     *
+     * @param name names the process's socket within the migration
+     * @param fd a socket that is connected to it, owned by the relay from now on
+     */
+    void adopt(String name, int fd) throws IOException;
+  }
+
+  /**
+   * Where a socket of the process is.
+   *
+   * @param pid a process that has it and has not been resumed, as this host numbers it
+   * @param fd its descriptor there
+   */
+  public record Place(int pid, int fd) {}
 
   /**
    * A socket that is to be connected.
    *
    * @param name names it within the migration
-   * @param pid a process that has it and has not been resumed, as this host numbers it
-   * @param fd its descriptor there
+   * @param connecting whether the process waits for its {@code connect}
    * @param shutWrite whether the process had already ended its own direction
-   * @param relay where the relay listens
+   * @param own its address at home
+   * @param peer its peer's; null where that is not known
    */
-  public record Lost(String name, int pid, int fd, boolean shutWrite, InetSocketAddress relay) {}
+  public record Lost(
+      String name,
+      Place place,
+      boolean connecting,
+      boolean shutWrite,
+      InetSocketAddress own,
+      InetSocketAddress peer) {}
+
+  /**
+   * @param migration its id, for the log
+   * @param routes say which addresses may be borne
+   */
+  public Reconnector(String migration, ForeignRoutes routes) {
+    this.migration = migration;
+    this.routes = routes;
+  }
 
   /**
    * Connects them all, some at a time.
    *
-   * @param connected is told the name and the own address of each, by which the relay knows whose
-   *     connection it got; by several threads
    * @throws IOException where one cannot be connected; others may be by then
    */
-  public static void reconnect(List<Lost> sockets, BiConsumer<String, InetSocketAddress> connected)
-      throws IOException, InterruptedException {
-    Map<Integer, Integer> pidfds = new HashMap<>();
+  public void reconnect(List<Lost> sockets, Relay relay) throws IOException, InterruptedException {
     int threads = Math.max(1, Math.min(MOST_THREADS, sockets.size() / PER_THREAD));
     ExecutorService pool = Executors.newFixedThreadPool(threads);
-    try {
+    try (Holders holders = new Holders()) {
       for (Lost socket : sockets) {
-        if (!pidfds.containsKey(socket.pid())) {
-          pidfds.put(socket.pid(), Linux.pidfdOpen(socket.pid()));
-        }
+        holders.open(socket.place());
       }
       List<Future<?>> parts = new ArrayList<>();
       int each = (sockets.size() + threads - 1) / threads;
@@ -66,7 +105,7 @@ public final class Reconnector {
             pool.submit(
                 () -> {
                   for (Lost one : part) {
-                    connected.accept(one.name(), reconnect(pidfds.get(one.pid()), one));
+                    reconnect(holders, one, relay);
                   }
                   return null;
                 }));
@@ -78,25 +117,117 @@ public final class Reconnector {
       throw new IOException(e.getCause().getMessage(), e);
     } finally {
       pool.shutdownNow();
-      pidfds.values().forEach(Linux::closeQuietly);
     }
   }
 
-  private static InetSocketAddress reconnect(int pidfd, Lost lost) throws IOException {
-    int socket = Linux.pidfdGetFd(pidfd, lost.fd());
+  /** Lets listeners answer at addresses that are not this host's. */
+  public void admit(List<Place> listeners) throws IOException {
+    try (Holders holders = new Holders()) {
+      for (Place place : listeners) {
+        holders.open(place);
+        int socket = holders.take(place);
+        try {
+          ForeignTcp.admit(socket);
+        } finally {
+          Linux.close(socket);
+        }
+      }
+    }
+  }
+
+  private void reconnect(Holders holders, Lost lost, Relay relay) throws IOException {
+    int socket = holders.take(lost.place());
     try {
       Inet.disconnect(socket);
-      InetSocketAddress relay = lost.relay();
-      Inet.connect(
-          socket,
-          SocketAddressBytes.of(Inet.domain(socket), relay.getAddress(), relay.getPort()),
-          CONNECT_MILLIS);
+      relay.adopt(lost.name(), join(socket, lost));
       if (lost.shutWrite()) {
         Inet.shutdown(socket, Inet.SHUT_WR);
       }
-      return Inet.localAddress(socket).toInet();
     } finally {
       Linux.close(socket);
+    }
+  }
+
+  /** Returns the relay's end. */
+  private int join(int socket, Lost lost) throws IOException {
+    boolean ipv6 = lost.own().getAddress() instanceof Inet6Address;
+    InetSocketAddress own = lost.own();
+    InetSocketAddress peer = lost.peer();
+    if (!routes.allow(own, peer)) {
+      if (routes.reach(own.getAddress())) {
+        LOG.info("{}: connection {} with {} bears loopback addresses here", migration, own, peer);
+      }
+      own = new InetSocketAddress(ForeignRoutes.loopback(ipv6), own.getPort());
+      peer = new InetSocketAddress(own.getAddress(), 0);
+    }
+    ForeignTcp.bind(socket, own);
+    try {
+      return join(socket, lost, peer);
+    } catch (Errno e) {
+      if (e.number() != Errno.EADDRNOTAVAIL || peer.getPort() == 0) {
+        throw e;
+      }
+      // Its other end is at this host, or has moved here, too.
+      LOG.info(
+          "{}: connection {} with {} is here already, the peer's port will differ",
+          migration,
+          own,
+          peer);
+      return join(socket, lost, new InetSocketAddress(peer.getAddress(), 0));
+    }
+  }
+
+  private static int join(int socket, Lost lost, InetSocketAddress peer) throws IOException {
+    LinuxSocket end = LinuxSocket.newSocketStream(peer.getAddress() instanceof Inet6Address);
+    boolean joined = false;
+    try {
+      end.setReuseAddress(true);
+      ForeignTcp.bind(end.intValue(), peer);
+      if (lost.connecting()) {
+        return accept(socket, end);
+      }
+      ForeignTcp.join(socket, end.intValue());
+      joined = true;
+      return end.intValue();
+    } finally {
+      if (!joined) {
+        end.close();
+      }
+    }
+  }
+
+  /** Lets the process's socket connect to the relay's, and nobody else: it is here that it ends. */
+  private static int accept(int socket, LinuxSocket listener) throws IOException {
+    listener.listen(1);
+    ForeignTcp.startConnecting(socket, listener.localAddress());
+    long deadline = System.nanoTime() + HANDSHAKE_NANOS;
+    while (System.nanoTime() < deadline) {
+      int end = listener.accept(new byte[26]);
+      if (end >= 0) {
+        return end;
+      }
+      Thread.onSpinWait();
+    }
+    throw new IOException("a socket cannot be connected to " + listener.localAddress());
+  }
+
+  /** The processes that hold the sockets. */
+  private static final class Holders implements AutoCloseable {
+    private final Map<Integer, Integer> pidfds = new HashMap<>();
+
+    void open(Place place) throws IOException {
+      if (!pidfds.containsKey(place.pid())) {
+        pidfds.put(place.pid(), Linux.pidfdOpen(place.pid()));
+      }
+    }
+
+    int take(Place place) throws IOException {
+      return Linux.pidfdGetFd(pidfds.get(place.pid()), place.fd());
+    }
+
+    @Override
+    public void close() {
+      pidfds.values().forEach(Linux::closeQuietly);
     }
   }
 }

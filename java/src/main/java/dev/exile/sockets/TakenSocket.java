@@ -15,6 +15,7 @@ import java.net.InetSocketAddress;
  * @param mapped whether it is of family AF_INET6 and speaks IPv4 (or, listening, also IPv4)
  * @param local its own address
  * @param peer its peer's address, null for a listener
+ * @param broken whether the process is still to learn that its connection was reset, or has failed
  */
 public record TakenSocket(
     int key,
@@ -25,7 +26,8 @@ public record TakenSocket(
     boolean ipv6,
     boolean mapped,
     InetSocketAddress local,
-    InetSocketAddress peer) {
+    InetSocketAddress peer,
+    boolean broken) {
 
   /** By this name it is relayed. */
   public String name() {
@@ -41,7 +43,13 @@ public record TakenSocket(
   public boolean shutWrite() {
     return switch (state) {
       case FIN_WAIT1, FIN_WAIT2, LAST_ACK, CLOSING -> true;
+      case CLOSE -> !broken;
       default -> false;
     };
+  }
+
+  /** True while the process waits for its {@code connect}. */
+  public boolean connecting() {
+    return state == TcpState.SYN_SENT;
   }
 }

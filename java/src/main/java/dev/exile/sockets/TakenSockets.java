@@ -11,6 +11,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /**
  * Duplicates of all TCP sockets of a process tree, each taken once however many descriptors and
@@ -18,6 +19,8 @@ import java.util.Set;
  * into the sockets and completing connections into their backlogs.
  */
 public final class TakenSockets implements AutoCloseable {
+  private static final Pattern PASSING = Pattern.compile("(?m)^scm_fds:\\s*[1-9]");
+
   private final List<TakenSocket> sockets;
   private final List<OtherSocket> others;
   private boolean handedOver;
@@ -34,8 +37,10 @@ public final class TakenSockets implements AutoCloseable {
    * @param fd its descriptor there
    * @param domain AF_ number
    * @param type SOCK_ number
+   * @param passing whether descriptors wait in it to be received (SCM_RIGHTS), which may be sockets
+   *     that nobody can take
    */
-  public record OtherSocket(int pid, int fd, int domain, int type) {
+  public record OtherSocket(int pid, int fd, int domain, int type, boolean passing) {
     /** Whether it speaks to other hosts: UDP, raw and the like. */
     public boolean internet() {
       return domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
@@ -115,16 +120,18 @@ public final class TakenSockets implements AutoCloseable {
     boolean internet =
         domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
     if (!internet || protocol != Inet.IPPROTO_TCP) {
-      others.add(new OtherSocket(pid, fd, domain, type));
+      others.add(new OtherSocket(pid, fd, domain, type, passing(pid, fd)));
       return false;
     }
     TcpState state = TcpState.of(Inet.tcpState(duplicate));
-    if (state != TcpState.LISTEN && !state.connected()) {
-      return false; // CRIU restores what has no peer
+    boolean broken = state == TcpState.CLOSE && Inet.hasError(duplicate);
+    boolean unread = state == TcpState.CLOSE && Inet.unread(duplicate) > 0;
+    if (state != TcpState.LISTEN && !state.connected() && !broken && !unread) {
+      return false; // CRIU restores what has no peer, and nothing to tell of a former one
     }
     boolean ipv6 = domain == SocketAddressBytes.AF_INET6;
     SocketAddressBytes local = Inet.localAddress(duplicate);
-    SocketAddressBytes peer = state == TcpState.LISTEN ? null : Inet.peerAddress(duplicate);
+    SocketAddressBytes peer = state == TcpState.LISTEN ? null : peer(duplicate);
     boolean mapped = ipv6 && (peer != null ? peer.mapped() : !Inet.ipv6Only(duplicate));
     sockets.add(
         new TakenSocket(
@@ -136,8 +143,19 @@ public final class TakenSockets implements AutoCloseable {
             ipv6,
             mapped,
             local.toInet(),
-            peer == null ? null : peer.toInet()));
+            peer == null ? null : peer.toInet(),
+            broken));
     return true;
+  }
+
+  /** See proc_pid_fdinfo(5); kernels before 5.8 do not tell. */
+  private static boolean passing(int pid, int fd) {
+    return Proc.read(pid, "fdinfo/" + fd).filter(info -> PASSING.matcher(info).find()).isPresent();
+  }
+
+  private static SocketAddressBytes peer(int fd) throws IOException {
+    SocketAddressBytes peer = Inet.peerAddress(fd);
+    return peer == null ? Inet.formerPeerAddress(fd) : peer;
   }
 
   /** All of them, listeners too. */

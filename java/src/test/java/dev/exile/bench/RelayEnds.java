@@ -4,6 +4,7 @@ import dev.exile.shim.Shim;
 import dev.exile.sockets.Carrier;
 import dev.exile.sockets.CarrierServer;
 import dev.exile.sockets.DestinationRelay;
+import dev.exile.sockets.ForeignRoutes;
 import dev.exile.sockets.HomeRelay;
 import dev.exile.sockets.Parks;
 import io.netty.channel.EventLoopGroup;
@@ -57,7 +58,7 @@ public final class RelayEnds {
   private static void destination(Path keys, InetSocketAddress bind, InetSocketAddress target)
       throws IOException {
     DestinationRelay relay =
-        new DestinationRelay(MIGRATION, parks(keys).open("destination"), LOOPS);
+        new DestinationRelay(MIGRATION, parks(keys).open("destination"), ForeignRoutes.none());
     relay.listener("1", target);
     CarrierServer server = new CarrierServer(server(keys), LOOPS);
     server.listen(bind);

@@ -15,6 +15,9 @@ final class Servers {
   static final int ECHO_PORT = 7000;
   static final int SEEDED_PORT = 7100;
 
+  static final int MIRROR_PORT = 7200;
+  static final int STATES_PORT = 7300;
+
   private Servers() {}
 
   static Daemon redis(Testbed bed, String host) {
@@ -71,7 +74,7 @@ final class Servers {
         error_log %1$s/error.log;
         events { worker_connections 1024; }
         http {
-          access_log off;
+          access_log %1$s/access.log;
           keepalive_timeout 1h;
           keepalive_requests 1000000;
           client_body_temp_path %1$s/body;
@@ -136,6 +139,29 @@ final class Servers {
   static Daemon seeded(Testbed bed, String host, String address) {
     Daemon server = bed.python(host, "seeded_server.py", address, SEEDED_PORT);
     bed.awaitListening(host, SEEDED_PORT);
+    return server;
+  }
+
+  /** Starts the server that tells its clients what it sees of them. */
+  static Daemon mirror(Testbed bed, String host, String address) {
+    return listening(bed, host, bed.python(host, "mirror_server.py", address, MIRROR_PORT));
+  }
+
+  /** The same with as many workers, each with a listener of its own on the same port. */
+  static Daemon mirror(Testbed bed, String host, String address, int workers) {
+    return listening(
+        bed, host, bed.python(host, "mirror_server.py", address, MIRROR_PORT, workers));
+  }
+
+  private static Daemon listening(Testbed bed, String host, Daemon server) {
+    bed.awaitListening(host, MIRROR_PORT);
+    return server;
+  }
+
+  /** Starts the server with connections in every state. */
+  static Daemon tcpStates(Testbed bed, String host, String address) {
+    Daemon server = bed.python(host, "tcp_states.py", address, STATES_PORT);
+    bed.awaitListening(host, STATES_PORT);
     return server;
   }
 }

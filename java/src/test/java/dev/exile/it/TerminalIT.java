@@ -163,7 +163,7 @@ class TerminalIT {
         tmux.type(end);
       }
       String how = end.equals("C-c") ? "signal 2" : "status 3";
-      Await.until(SOON, tmux::screen, () -> tmux.screen().contains("Pane is dead (" + how));
+      Await.until(SOON, tmux::screen, () -> tmux.reap().screen().contains("Pane is dead (" + how));
     }
   }
 

@@ -74,6 +74,15 @@ final class Tmux implements AutoCloseable {
         .reduce("", (all, line) -> all + line + "\n");
   }
 
+  /**
+   * Has tmux look for programs that have ended. Once a terminal is closed tmux runs utempter, which
+   * ignores SIGCHLD meanwhile: a program that ends just then is missed, at home as in exile.
+   */
+  Tmux reap() {
+    bed.exec("a", "kill", "-CHLD", tmux("display-message", "-p", "#{pid}").strip()).orFail();
+    return this;
+  }
+
   /** The lines that begin with this. */
   List<String> shown(String start) {
     return screen().lines().filter(line -> line.startsWith(start)).toList();

@@ -10,6 +10,9 @@ import java.util.stream.Stream;
 
 /** What a migration could leave in a host, besides processes. */
 record Traces(List<String> cgroups, List<String> mounts, List<String> rules, List<String> files) {
+  private static final String ROUTING =
+      "ip rule; ip -6 rule; ip route show table 0x45580001; ip -6 route show table 0x45580001;"
+          + " cd /proc/sys/net; grep . ipv4/tcp_fwmark_accept ipv?/ip_nonlocal_bind";
 
   static Traces of(Testbed bed, String host) {
     String init = Integer.toString(bed.init(host));
@@ -22,7 +25,7 @@ record Traces(List<String> cgroups, List<String> mounts, List<String> rules, Lis
             .lines()
             .map(line -> line.split(" ", -1)[4])
             .toList(),
-        bed.exec(host, "sh", "-c", "ip rule; ip -6 rule").out().lines().toList(),
+        bed.exec(host, "sh", "-c", ROUTING).out().lines().toList(),
         files(bed.run(host).resolve("exile")));
   }
 

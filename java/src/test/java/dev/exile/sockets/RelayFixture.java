@@ -4,6 +4,7 @@ import dev.exile.shim.Shim;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
+import io.netty.channel.epoll.LinuxSocket;
 import io.netty.channel.unix.Socket;
 import java.io.IOException;
 import java.net.BindException;
@@ -36,6 +37,10 @@ final class RelayFixture implements AutoCloseable {
   final TestCertificates authority = new TestCertificates();
   final FrozenSockets frozen = new FrozenSockets();
   final Shim shim;
+
+  /** Makes the two ends of a connection to the restored process. */
+  private final LinuxSocket ends = LinuxSocket.newSocketStream(false);
+
   private final Path directory = Files.createTempDirectory("exile-relay-");
   private final Path images;
   private final Map<String, InetSocketAddress> listeners = new HashMap<>();
@@ -50,6 +55,8 @@ final class RelayFixture implements AutoCloseable {
   RelayFixture(Path images) throws IOException {
     this.images = images;
     shim = Shim.extract(directory.resolve("bin"));
+    ends.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+    ends.listen(1024);
     port = freePort();
     startDestination(true);
     carrier = connect("a");
@@ -80,7 +87,7 @@ final class RelayFixture implements AutoCloseable {
 
   private void startDestination(boolean knows) throws IOException {
     destinationPark = park("destination", destinationLoops);
-    destination = new DestinationRelay(MIGRATION, destinationPark, destinationLoops);
+    destination = new DestinationRelay(MIGRATION, destinationPark, ForeignRoutes.none());
     listeners.forEach(destination::listener);
     server = new CarrierServer(authority.server("b"), destinationLoops);
     if (knows) {
@@ -193,8 +200,8 @@ final class RelayFixture implements AutoCloseable {
 
   /** Makes the restored process's connection for it. */
   Relayed restored(int key, Relayed existing) throws IOException {
-    SocketChannel process = SocketChannel.open(destination.entrance4());
-    destination.attach(Integer.toString(key), (InetSocketAddress) process.getLocalAddress());
+    SocketChannel process = SocketChannel.open(ends.localAddress());
+    destination.adopt(Integer.toString(key), ends.accept(new byte[26]));
     return new Relayed(existing.client(), existing.frozen(), process);
   }
 
@@ -231,6 +238,7 @@ final class RelayFixture implements AutoCloseable {
     destination.close();
     carrier.close();
     server.close();
+    ends.close();
     frozen.close();
     end(homeLoops);
     end(destinationLoops);

@@ -149,30 +149,6 @@ class RelayTest extends RelayCase {
   }
 
   @Test
-  void aStrangerAtTheEntranceIsClosed() throws Exception {
-    try (RelayFixture.Relayed relayed = fixture.connection(1);
-        SocketChannel stranger = SocketChannel.open(fixture.destination.entrance4())) {
-      fixture.start();
-      pingPong(relayed.client(), relayed.process());
-      fixture.destination.seal();
-      assertEquals("", readAll(stranger));
-      pingPong(relayed.client(), relayed.process());
-    }
-  }
-
-  @Test
-  void ipv6SocketsEnterByTheirOwnEntrance() throws Exception {
-    RelayFixture.Relayed existing = fixture.existing(1);
-    fixture.start();
-    try (SocketChannel process =
-        SocketChannel.open(fixture.destination.entrance6().orElseThrow())) {
-      fixture.destination.attach("1", (InetSocketAddress) process.getLocalAddress());
-      pingPong(existing.client(), process);
-    }
-    existing.close();
-  }
-
-  @Test
   void fiveHundredConnectionsWorkAtOnceAndMayAllBeReset() throws Exception {
     List<RelayFixture.Relayed> all = new ArrayList<>();
     for (int key = 0; key < 500; key++) {

@@ -175,6 +175,55 @@ class TakenSocketsTest {
   }
 
   @Test
+  void descriptorsOnTheirWayAreSeen() throws IOException {
+    TakenSockets sockets =
+        take(
+            """
+            here, there = socket.socketpair()
+            socket.send_fds(here, [b"!"], [0])
+            ready()
+            """);
+
+    List<Boolean> passing = sockets.others().stream().map(s -> s.passing()).sorted().toList();
+    assertEquals(List.of(false, true), passing);
+  }
+
+  @Test
+  void aConnectionThatWasResetIsTakenAsLongAsThatIsToBeTold() throws IOException {
+    TakenSockets sockets =
+        take(
+            """
+            import struct
+            def reset():
+                listener, client, accepted = pair(socket.AF_INET, '127.0.0.1')
+                client.sendall(b"abc")
+                while len(accepted.recv(3, socket.MSG_PEEK)) < 3:
+                    pass
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                name = client.getsockname()
+                client.close()
+                while accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 7:
+                    time.sleep(0.001)
+                return listener, accepted, name
+            untold = reset()
+            told = reset()
+            told[1].recv(3)
+            try:
+                told[1].recv(1)
+            except ConnectionResetError:
+                pass
+            ready()
+            """);
+
+    TakenSocket untold = only(sockets.connections());
+    assertEquals(TcpState.CLOSE, untold.state());
+    assertTrue(untold.broken());
+    assertFalse(untold.shutWrite());
+    assertEquals(sockets.listeners().get(0).local(), untold.local());
+    assertEquals("127.0.0.1", untold.peer().getAddress().getHostAddress());
+  }
+
+  @Test
   void closingDuplicatesTouchesNeitherConnectionsNorListener() throws IOException {
     TakenSockets sockets =
         take(
