@@ -65,7 +65,8 @@ final class GivenSockets implements Closeable {
     for (String name : passages.closed()) {
       int fd = LinuxSocket.newSocketStream(false).intValue();
       closed.add(fd);
-      InetSocketAddress any = new InetSocketAddress(InetAddress.getByName("127.0.0.1"), 0);
+      InetSocketAddress any =
+          new InetSocketAddress(InetAddress.getByAddress(new byte[] {127, 0, 0, 1}), 0);
       Reconnector.Place place = new Reconnector.Place(own, fd);
       sockets.put(name, new Reconnector.Lost(name, place, false, false, any, null));
     }
