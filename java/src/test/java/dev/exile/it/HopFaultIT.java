@@ -38,7 +38,7 @@ class HopFaultIT {
     return Exile.migrate(bed, "a", redis.pid(), "c");
   }
 
-  private void assertRunsAt(String host, Testbed bed) {
+  private void assertRunsAt(String host) {
     redis.assertRunsOnlyOn(host);
     busy.awaitMore("answered", 50);
   }
@@ -47,7 +47,7 @@ class HopFaultIT {
   private void assertMovesOnUnharmed(Testbed bed) {
     Exile.Outcome outcome = hop(bed);
     assertEquals(0, outcome.exit(), outcome.result()::toString);
-    assertRunsAt("c", bed);
+    assertRunsAt("c");
     busy.finishUnharmed();
   }
 
@@ -71,7 +71,7 @@ class HopFaultIT {
 
     hop(bed).assertFails("refused", "6379", "c");
 
-    assertRunsAt("b", bed);
+    assertRunsAt("b");
     other.kill();
     busy.finishUnharmed();
   }
@@ -84,7 +84,7 @@ class HopFaultIT {
 
     hop(bed).assertFails("rolled-back", cause, ".log");
 
-    assertRunsAt("b", bed);
+    assertRunsAt("b");
     Files.delete(bed.run(host).resolve("criu-fault"));
     assertMovesOnUnharmed(bed);
   }
@@ -100,7 +100,7 @@ class HopFaultIT {
     assertFalse(bed.agentRuns(host), "the agent of " + host + " was to be killed");
     FaultPoint.disarm(bed, host);
     bed.agentStart(host);
-    assertRunsAt("b", bed);
+    assertRunsAt("b");
     assertMovesOnUnharmed(bed);
   }
 
@@ -116,7 +116,7 @@ class HopFaultIT {
     assertFalse(bed.agentRuns("a"), "the agent of a was to be killed");
     FaultPoint.disarm(bed, "a");
     bed.agentStart("a");
-    assertRunsAt("b", bed);
+    assertRunsAt("b");
     assertMovesOnUnharmed(bed);
   }
 
@@ -130,7 +130,7 @@ class HopFaultIT {
 
     FaultPoint.disarm(bed, "a");
     bed.agentStart("a");
-    assertRunsAt("c", bed);
+    assertRunsAt("c");
     Await.until(SOON, () -> "b has let it go", () -> redis.copies("b").isEmpty());
     busy.finishUnharmed();
   }
