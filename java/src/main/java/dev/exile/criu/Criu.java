@@ -138,6 +138,7 @@ public record Criu(Path executable, String version) {
                 "-v2",
                 "--tcp-close",
                 "--file-locks",
+                "--ext-unix-sk",
                 "--manage-cgroups=ignore"));
     if (shellJob) {
       command.add("--shell-job");

@@ -17,6 +17,12 @@ public final class Errno extends IOException {
   /** {@code EBADF}: no such descriptor (any more). */
   public static final int EBADF = 9;
 
+  /** {@code EBUSY}: somebody else has it. */
+  public static final int EBUSY = 16;
+
+  /** {@code ECONNREFUSED}: of UDP, a host has said so of an earlier datagram. */
+  public static final int ECONNREFUSED = 111;
+
   /** {@code EADDRINUSE}: another socket has that address. */
   public static final int EADDRINUSE = 98;
 

@@ -22,6 +22,7 @@ public final class ForeignTcp {
   private static final int SOL_SOCKET = 1;
   private static final int SO_REUSEADDR = 2;
   private static final int SO_MARK = 36;
+  private static final int SO_BINDTOIFINDEX = 62;
   private static final int SOL_IP = 0;
   private static final int IP_TRANSPARENT = 19;
   private static final int SOL_IPV6 = 41;
@@ -60,10 +61,11 @@ public final class ForeignTcp {
   private ForeignTcp() {}
 
   /**
-   * Lets a listener answer at addresses that are not this host's. What it accepts inherits that,
-   * and the mark where {@code net.ipv4.tcp_fwmark_accept} is set.
+   * Lets a listener answer at addresses that are not this host's, and on the loopback device. What
+   * it accepts inherits that, and the mark where {@code net.ipv4.tcp_fwmark_accept} is set.
    */
   public static void admit(int listener) throws Errno {
+    Inet.set(listener, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
     setTransparent(listener);
   }
 
@@ -177,6 +179,7 @@ public final class ForeignTcp {
   /** Lets a socket that is not connected have, and be connected to, addresses of other hosts. */
   public static void prepare(int fd) throws Errno {
     Inet.set(fd, SOL_SOCKET, SO_MARK, MARK);
+    Inet.set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
     setTransparent(fd);
   }
 

@@ -43,6 +43,18 @@ final class LibC {
 
   static native int ioctl(int fd, long request, int[] value) throws LastErrorException;
 
+  static native int ioctl(int fd, long request, byte[] value) throws LastErrorException;
+
+  /** The third argument is a plain number. */
+  static native int ioctl(int fd, long request, long value) throws LastErrorException;
+
+  static native int open(String path, int flags) throws LastErrorException;
+
+  static native int socket(int domain, int type, int protocol) throws LastErrorException;
+
+  static native int setsockopt(int fd, int level, int option, byte[] value, int length)
+      throws LastErrorException;
+
   /** -1 with {@link com.sun.jna.Native#getLastError}: called often, it makes no garbage. */
   static native long recv(int fd, long buffer, long length, int flags);
 
@@ -54,6 +66,9 @@ final class LibC {
 
   /** As {@link #recv}; {@code message} is the address of a struct msghdr. */
   static native long recvmsg(int fd, long message, int flags);
+
+  /** The same. */
+  static native long sendmsg(int fd, long message, int flags);
 
   static native int poll(short[] fds, long count, int timeoutMillis) throws LastErrorException;
 

@@ -8,6 +8,7 @@ import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SignalBatch;
 import dev.exile.rpc.peer.SignalReceipt;
 import dev.exile.sockets.CarrierServer;
+import dev.exile.sockets.DestinationDatagrams;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.RelayStats;
 import dev.exile.streams.DestinationStreams;
@@ -54,6 +55,7 @@ public final class DestinationMigration {
   private final Lifecycle<DestinationState> lifecycle;
   private final DestinationRelay relay;
   private final DestinationStreams streams;
+  private final DestinationDatagrams datagrams;
   private final Restoration restoration;
   private final CellTraffic traffic;
   private final long reservedBytes;
@@ -95,7 +97,8 @@ public final class DestinationMigration {
             site.journal(),
             site.faults());
     streams = new DestinationStreams(site.shim(), site.pump(facts.id));
-    restoration = new Restoration(site, facts, relay, streams);
+    datagrams = new DestinationDatagrams(facts.id);
+    restoration = new Restoration(site, facts, relay, streams, datagrams);
     traffic = new CellTraffic(site, facts, home, streams);
     removals = new Removals(facts.id);
     Path images = Directories.create(site.images(facts.id));
@@ -110,6 +113,7 @@ public final class DestinationMigration {
             null,
             reservedBytes + UNDER_WAY_BYTES);
       }
+      carriers.admit(facts.id, datagrams);
     } catch (IOException | RuntimeException e) {
       Directories.delete(images);
       throw e;
@@ -126,7 +130,8 @@ public final class DestinationMigration {
     this.facts = facts;
     this.reservedBytes = 0;
     streams = new DestinationStreams(site.shim(), site.pump(facts.id));
-    restoration = new Restoration(site, facts, relay, streams);
+    datagrams = new DestinationDatagrams(facts.id);
+    restoration = new Restoration(site, facts, relay, streams, datagrams);
     traffic = new CellTraffic(site, facts, home, streams);
     removals = new Removals(facts.id);
     lifecycle =
@@ -267,6 +272,7 @@ public final class DestinationMigration {
     clean &= removals.done("cgroup", () -> FrozenTree.removeCgroup(facts));
     clean &= removals.done("record of signals", traffic::end);
     clean &= removals.done("streams", streams::drop);
+    clean &= removals.done("device for datagrams", datagrams::close);
     if (!homeKnows) {
       home.ended(EndedNotice.newBuilder().setId(facts.id).setWaitStatus(facts.waitStatus).build());
       homeKnows = true;
@@ -359,7 +365,9 @@ public final class DestinationMigration {
     boolean clean = removals.done("line to its cell", restoration::closeLife);
     clean &= removals.done("streams", streams::drop);
     clean &= removals.done("record of signals", traffic::end);
+    clean &= removals.done("device for datagrams", datagrams::close);
     clean &= removals.done("cgroup", () -> FrozenTree.endBody(facts));
+    clean &= removals.done("unix sockets", () -> UnixPaths.remove(facts.unixPaths));
     clean &= removals.done("images", () -> Directories.delete(site.images(facts.id)));
     return clean;
   }
@@ -599,12 +607,20 @@ public final class DestinationMigration {
     } catch (IOException e) {
       LOG.error("{}: its streams are not looked after any more", facts.id, e);
     }
+    try {
+      if (!facts.device.isEmpty()) {
+        datagrams.open(facts.device);
+      }
+    } catch (IOException e) {
+      LOG.error("{}: its datagrams are not forwarded any more", facts.id, e);
+    }
     switch (lifecycle.state()) {
       case RECEIVING, RESTORING ->
           lifecycle.force(
               DestinationState.ABORTING, "the agent of " + site.host() + " was restarted");
       case RESTORED, COMMITTED, RUNNING -> {
         carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
+        carriers.admit(facts.id, datagrams);
         if (lifecycle.state() == DestinationState.RUNNING) {
           traffic.begin();
         }

@@ -92,6 +92,15 @@ public final class Facts {
   /** Listening sockets. */
   public int listening;
 
+  /** Paths where its unix sockets are bound; at home with their inodes, elsewhere with 0. */
+  Map<String, Long> unixPaths = Map.of();
+
+  /** At home: bound UDP sockets, which are parked apart from others; 0 for none. */
+  int datagrams;
+
+  /** At the destination: the device that UDP sockets are bound to; empty where there is none. */
+  String device = "";
+
   /** How long each state lasted, in milliseconds, in order; replaced, never changed. */
   volatile Map<String, Long> phaseMillis = new LinkedHashMap<>();
 

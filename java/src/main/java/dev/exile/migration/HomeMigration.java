@@ -2,6 +2,7 @@ package dev.exile.migration;
 
 import dev.exile.criu.Criu;
 import dev.exile.criu.QueuedSignals;
+import dev.exile.criu.UdpImages;
 import dev.exile.ipc.HomeShared;
 import dev.exile.linux.Clocks;
 import dev.exile.memory.Algorithm;
@@ -227,6 +228,9 @@ public final class HomeMigration {
     }
     dumpedNanos = Clocks.monotonic();
     QueuedSignals.settle(site.images(facts.id));
+    if (facts.datagrams > 0) {
+      UdpImages.unbind(site.images(facts.id));
+    }
     shared.settle(site.images(facts.id));
     facts.sharedFiles = shared.names();
   }
@@ -355,12 +359,17 @@ public final class HomeMigration {
     forwarding = starting; // what the destination tells from now on finds deputies
   }
 
-  /** What the tree shared by name is at the destination now; here nobody uses it any more. */
+  /** What the tree shared by name, and its unix sockets' paths: nobody here uses them any more. */
   private void removeShared() {
     try {
       HomeShared.remove(facts.sysvObjects, facts.sharedFiles, facts.members);
     } catch (IOException e) {
       LOG.error("{}: some of its IPC objects stay at home", facts.id, e);
+    }
+    try {
+      UnixPaths.remove(facts.unixPaths);
+    } catch (IOException e) {
+      LOG.error("{}: a path of its unix sockets stays at home", facts.id, e);
     }
   }
 

@@ -1,13 +1,16 @@
 package dev.exile.migration;
 
 import dev.exile.linux.Linux;
+import dev.exile.rpc.peer.DatagramPlan;
 import dev.exile.rpc.peer.Endpoint;
 import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
 import dev.exile.sockets.Carrier;
 import dev.exile.sockets.Felt;
+import dev.exile.sockets.HomeDatagrams;
 import dev.exile.sockets.HomeRelay;
+import dev.exile.sockets.TakenDatagrams;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
 import dev.exile.streams.HomeStreams;
@@ -39,12 +42,18 @@ final class HomeSockets {
   private final HomeRelay relay;
   private final Carrier images;
   private final Carrier relayed;
+  private final PeerLink peer;
+  private final Site site;
   private TakenSockets taken;
+  private HomeDatagrams datagrams;
   private CompletableFuture<Void> parking = CompletableFuture.completedFuture(null);
 
-  private HomeSockets(Facts facts, HomeRelay relay, Carrier images, Carrier relayed) {
+  private HomeSockets(Facts facts, PeerLink peer, Site site, Carrier images, Carrier relayed)
+      throws IOException {
     this.facts = facts;
-    this.relay = relay;
+    this.peer = peer;
+    this.site = site;
+    this.relay = relay(facts, peer, site);
     this.images = images;
     this.relayed = relayed;
   }
@@ -56,7 +65,7 @@ final class HomeSockets {
     Carrier relayed = null;
     try {
       relayed = peer.carrier();
-      return new HomeSockets(facts, relay(facts, peer, site), images, relayed);
+      return new HomeSockets(facts, peer, site, images, relayed);
     } catch (IOException e) {
       images.close();
       if (relayed != null) {
@@ -74,26 +83,42 @@ final class HomeSockets {
     return facts.id + ".home";
   }
 
+  private static String datagramParkName(Facts facts) {
+    return facts.id + ".datagrams";
+  }
+
+  private void openDatagrams() throws IOException {
+    datagrams =
+        new HomeDatagrams(facts.id, site.parks().open(datagramParkName(facts)), peer::carrier);
+  }
+
   /** After the agent was started again: what the former one has parked. */
   static HomeSockets ofParked(Facts facts, PeerLink peer, Site site) throws IOException {
-    return new HomeSockets(facts, relay(facts, peer, site), null, null);
+    HomeSockets sockets = new HomeSockets(facts, peer, site, null, null);
+    if (facts.datagrams > 0) {
+      sockets.openDatagrams();
+    }
+    return sockets;
   }
 
   /** After the agent was started again and nothing is to be relayed: lets all go untouched. */
   static void abandonParked(Facts facts, Site site) throws IOException {
     site.parks().end(parkName(facts));
+    if (facts.datagrams > 0) {
+      site.parks().end(datagramParkName(facts));
+    }
   }
 
   /**
-   * Takes duplicates of all TCP sockets of the frozen processes. They are parked meanwhile, see
-   * {@link #adopt}.
+   * Takes duplicates of all TCP and UDP sockets of the frozen processes. They are parked meanwhile,
+   * see {@link #adopt}.
    */
   void take(List<Integer> pids) throws IOException {
     taken = TakenSockets.take(pids);
     for (TakenSockets.OtherSocket other : taken.others()) {
       if (other.internet()) {
         throw new IOException(
-            "process %d has opened a socket that is not TCP since it was surveyed (descriptor %d)"
+            "process %d has opened a raw socket since it was surveyed (descriptor %d)"
                 .formatted(other.pid(), other.fd()));
       }
       if (other.passing()) {
@@ -101,6 +126,11 @@ final class HomeSockets {
             "descriptor %d of process %d holds descriptors that were sent and not yet received; try again"
                 .formatted(other.fd(), other.pid()));
       }
+    }
+    facts.unixPaths = UnixPaths.of(taken.others());
+    facts.datagrams = taken.datagrams().size();
+    if (facts.datagrams > 0) {
+      site.journal().save(facts); // before they are parked: whoever comes after us finds them
     }
     parking = CompletableFuture.runAsync(this::park);
   }
@@ -114,6 +144,19 @@ final class HomeSockets {
       relay.awaitParked();
     } catch (IOException e) {
       left.forEach(socket -> Linux.closeQuietly(socket.duplicate()));
+      throw new CompletionException(e);
+    }
+    parkDatagrams();
+  }
+
+  private void parkDatagrams() {
+    if (taken.datagrams().isEmpty()) {
+      return;
+    }
+    try {
+      openDatagrams();
+      datagrams.adopt(taken.handOverDatagrams());
+    } catch (IOException e) {
       throw new CompletionException(e);
     }
   }
@@ -130,6 +173,9 @@ final class HomeSockets {
   void checkCarriers() throws IOException {
     if (!relayed.isOpen()) {
       throw new IOException("the carrier to " + relayed.peerName() + " is lost");
+    }
+    if (datagrams != null) {
+      datagrams.check();
     }
   }
 
@@ -159,6 +205,18 @@ final class HomeSockets {
         plan.setPeer(endpoint(socket.peer()));
       }
       request.addSockets(plan);
+    }
+    request.addAllUnixPaths(facts.unixPaths.keySet());
+    for (TakenDatagrams socket : taken.datagrams()) {
+      DatagramPlan.Builder plan =
+          DatagramPlan.newBuilder()
+              .setPid(socket.pid())
+              .setFd(socket.fd())
+              .setOwn(endpoint(socket.local()));
+      if (socket.peer() != null) {
+        plan.setPeer(endpoint(socket.peer()));
+      }
+      request.addDatagrams(plan);
     }
     for (TakenSocket socket : taken.listeners()) {
       request.addListeners(
@@ -201,6 +259,9 @@ final class HomeSockets {
   /** The process runs at the destination: reading and accepting may begin. */
   void start() {
     relay.start(relayed);
+    if (datagrams != null) {
+      datagrams.start();
+    }
     if (images != null) {
       images.close();
     }
@@ -250,6 +311,9 @@ final class HomeSockets {
       LOG.info("{}: not all of its sockets were parked: {}", facts.id, e.getMessage());
     }
     relay.abandon();
+    if (datagrams != null) {
+      datagrams.close();
+    }
     if (taken != null) {
       taken.close();
     }
@@ -264,5 +328,8 @@ final class HomeSockets {
   /** The process has ended: what is still under way is delivered, then the sockets end. */
   void end() {
     relay.close(FLUSH);
+    if (datagrams != null) {
+      datagrams.close();
+    }
   }
 }

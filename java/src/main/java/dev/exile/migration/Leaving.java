@@ -187,6 +187,9 @@ final class Leaving {
   private Passages sockets(RestoreRequest.Builder request) throws IOException {
     Map<Integer, Integer> inner = inner();
     try (TakenSockets taken = TakenSockets.take(frozen)) {
+      if (!taken.datagrams().isEmpty() || !UnixPaths.of(taken.others()).isEmpty()) {
+        throw new IOException("it has UDP sockets, or unix sockets with a path, by now");
+      }
       for (TakenSockets.OtherSocket other : taken.others()) {
         if (other.internet()) {
           throw new IOException(

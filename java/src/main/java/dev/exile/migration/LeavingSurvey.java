@@ -57,6 +57,9 @@ final class LeavingSurvey {
                 .formatted(socket.fd(), socket.peer(), site.host()),
             "let it be closed first: only connections of its home move on");
       }
+      if (!sockets.datagrams().isEmpty() || !UnixPaths.of(sockets.others()).isEmpty()) {
+        refuse("it has UDP sockets, or unix sockets with a path", "these travel once only");
+      }
       Map<InetSocketAddress, InetSocketAddress> first = BoundListeners.first(facts);
       for (TakenSocket listener : sockets.listeners()) {
         InetSocketAddress at = first.getOrDefault(listener.local(), listener.local());

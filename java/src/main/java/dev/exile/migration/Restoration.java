@@ -5,7 +5,10 @@ import dev.exile.criu.Timers;
 import dev.exile.ipc.HomeShared;
 import dev.exile.process.Cell;
 import dev.exile.process.Cgroup;
+import dev.exile.rpc.peer.DatagramPlan;
+import dev.exile.rpc.peer.Endpoint;
 import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.sockets.DestinationDatagrams;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.Passages;
 import dev.exile.streams.DestinationStreams;
@@ -42,6 +45,7 @@ final class Restoration {
   private final Facts facts;
   private final DestinationRelay relay;
   private final DestinationStreams streams;
+  private final DestinationDatagrams datagrams;
   private final CompletableFuture<Void> reachedHook = new CompletableFuture<>();
   private final CompletableFuture<String> hookAnswer = new CompletableFuture<>();
   private final CompletableFuture<Void> letGo = new CompletableFuture<>();
@@ -50,11 +54,17 @@ final class Restoration {
   private Closeable life;
 
   /** What the facts tell of: a cell that a former agent has started, or none yet. */
-  Restoration(Site site, Facts facts, DestinationRelay relay, DestinationStreams streams) {
+  Restoration(
+      Site site,
+      Facts facts,
+      DestinationRelay relay,
+      DestinationStreams streams,
+      DestinationDatagrams datagrams) {
     this.site = site;
     this.facts = facts;
     this.relay = relay;
     this.streams = streams;
+    this.datagrams = datagrams;
     if (facts.cellInit != 0) {
       cell = new Cell(facts.cellInit, facts.cellStartTicks);
     }
@@ -71,6 +81,10 @@ final class Restoration {
     facts.orphaned = request.getOrphaned();
     facts.members = List.copyOf(request.getPidsList());
     streams.make(request);
+    facts.unixPaths = UnixPaths.named(request.getUnixPathsList());
+    if (request.getDatagramsCount() > 0) {
+      openDatagrams();
+    }
     Timers.advance(site.images(facts.id), request.getPidsList(), time.sinceDump(request));
     List<String> command =
         site.criu()
@@ -110,6 +124,12 @@ final class Restoration {
     facts.cellStartTicks = cell.startTicks();
     site.journal().save(facts);
     streams.join(cell.init(), started.master());
+  }
+
+  private void openDatagrams() throws IOException {
+    facts.device = datagrams.create();
+    site.journal().save(facts); // before it stays: whoever comes after us finds it
+    datagrams.keep();
   }
 
   /**
@@ -177,6 +197,22 @@ final class Restoration {
       openListeners();
       given.fill();
     }
+    divert(request, members);
+  }
+
+  private void divert(RestoreRequest request, Map<Integer, Integer> members) throws IOException {
+    for (DatagramPlan socket : request.getDatagramsList()) {
+      datagrams.divert(
+          new DestinationDatagrams.Lost(
+              members.get(socket.getPid()),
+              socket.getFd(),
+              inet(socket.getOwn()),
+              socket.hasPeer() ? inet(socket.getPeer()) : null));
+    }
+  }
+
+  private static InetSocketAddress inet(Endpoint endpoint) throws IOException {
+    return new InetSocketAddress(InetAddress.getByName(endpoint.getAddress()), endpoint.getPort());
   }
 
   /** Tells the relay where the process listens; nothing else is attached from here on. */

@@ -1,6 +1,8 @@
 package dev.exile.negotiation;
 
 import dev.exile.criu.Criu;
+import dev.exile.linux.Tun;
+import dev.exile.linux.Udp;
 import dev.exile.rpc.peer.FileNeed;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.PortNeed;
@@ -60,6 +62,8 @@ public final class Admission {
       admission.file(need, digests);
     }
     admission.ports();
+    admission.datagrams();
+    admission.unixSockets();
     admission.memory();
     admission.images(images, reservedBytes);
     admission.limits();
@@ -181,6 +185,54 @@ public final class Admission {
             where + " is taken on " + host,
             "stop what listens there (ss -ltnp 'sport = :" + need.getPort() + "')");
       }
+    }
+  }
+
+  private void datagrams() throws IOException {
+    if (offer.getDatagramsCount() == 0) {
+      return;
+    }
+    if (!Tun.available()) {
+      refuse(
+          "the process has UDP sockets, and the agent of " + host + " cannot open /dev/net/tun",
+          "load the kernel's module tun there, and give the agent the device and CAP_NET_ADMIN");
+    }
+    if (Host.read("/proc/sys/net/ipv4/conf/all/rp_filter").strip().equals("1")) {
+      refuse(
+          "the process has UDP sockets, and "
+              + host
+              + " drops what comes by another way than it"
+              + " would go (net.ipv4.conf.all.rp_filter is 1)",
+          "set net.ipv4.conf.all.rp_filter to 0 or 2 there");
+    }
+    for (PortNeed need : offer.getDatagramsList()) {
+      InetAddress address = InetAddress.getByName(need.getAddress());
+      if (!Udp.isFree(address, need.getPort())) {
+        refuse(
+            "UDP %s port %d is taken on %s"
+                .formatted(address.getHostAddress(), need.getPort(), host),
+            "stop what uses it (ss -lunp 'sport = :" + need.getPort() + "')");
+      }
+    }
+  }
+
+  private void unixSockets() throws IOException {
+    for (String path : offer.getUnixNeededList()) {
+      if (!UnixNames.isDatagramSocket(path)) {
+        refuse(
+            "the process sends to the unix datagram socket %s, which %s does not have"
+                .formatted(path, host),
+            "start there what receives it");
+      }
+    }
+    for (String name : offer.getUnixBoundList()) {
+      UnixNames.obstacle(name)
+          .ifPresent(
+              obstacle ->
+                  refuse(
+                      "the unix socket %s cannot be made on %s: %s"
+                          .formatted(name.replace('\0', '@'), host, obstacle),
+                      "remove what is in the way, or make what is missing"));
     }
   }
 

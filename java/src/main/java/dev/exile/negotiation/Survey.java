@@ -2,12 +2,14 @@ package dev.exile.negotiation;
 
 import dev.exile.criu.Criu;
 import dev.exile.ipc.HomeShared;
+import dev.exile.linux.UnixDiag;
 import dev.exile.process.Proc;
 import dev.exile.process.ProcessInfo;
 import dev.exile.process.ProcessTree;
 import dev.exile.rpc.peer.FileNeed;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.PortNeed;
+import dev.exile.sockets.TakenDatagrams;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
 import dev.exile.streams.StreamEnds;
@@ -20,6 +22,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -30,6 +33,13 @@ public final class Survey {
   private static final Set<String> NAMESPACES = Set.of("net", "mnt", "pid", "user", "uts", "ipc");
   private static final Set<String> CANNOT_TRAVEL =
       Set.of("anon_inode:[io_uring]", "anon_inode:[perf_event]", "anon_inode:bpf-prog");
+
+  private static final int FILE_TYPE = 0170000;
+  private static final int CHARACTER_DEVICE = 0020000;
+  private static final int BLOCK_DEVICE = 0060000;
+
+  /** Null, zero, full, random and urandom, the same on every host (major 1). */
+  private static final Set<Long> STATELESS_DEVICES = Set.of(0x103L, 0x105L, 0x107L, 0x108L, 0x109L);
 
   private static final String SECRET = "/secretmem";
 
@@ -224,12 +234,33 @@ public final class Survey {
     String where = "descriptor " + fd + " of " + name(process);
     if (CANNOT_TRAVEL.contains(target)) {
       refuse(where + " is " + target + ", which cannot travel", "start the process without it");
+    } else if (target.startsWith("/dev/") && isForeignDevice(process.pid(), fd)) {
+      refuse(where + " is the device " + target + ", which stays", "start the process without it");
     } else if (target.startsWith("/") && !target.startsWith("/dev/")) {
       needFile(target, false, false);
       if (access(process.pid(), fd) != O_RDONLY) {
         files.computeIfPresent(target, (path, need) -> need.toBuilder().setGrowing(true).build());
       }
     }
+  }
+
+  /** A device that has a state, or hardware behind it; terminals are looked at by themselves. */
+  private static boolean isForeignDevice(int pid, int fd) {
+    try {
+      Map<String, Object> file =
+          Files.readAttributes(Path.of("/proc/" + pid + "/fd/" + fd), "unix:mode,rdev");
+      int kind = (int) file.get("mode") & FILE_TYPE;
+      long device = (long) file.get("rdev");
+      boolean special = kind == CHARACTER_DEVICE || kind == BLOCK_DEVICE;
+      return special && !STATELESS_DEVICES.contains(device) && !isTerminal(device);
+    } catch (IOException e) {
+      return false; // closed meanwhile
+    }
+  }
+
+  private static boolean isTerminal(long device) {
+    long major = (device >> 8) & 0xfff;
+    return major == 4 || major == 5 || (major >= 136 && major <= 143);
   }
 
   /** How a descriptor was opened: O_RDONLY, O_WRONLY or O_RDWR. */
@@ -264,25 +295,50 @@ public final class Survey {
                   .build());
         }
       }
+      for (TakenDatagrams socket : sockets.datagrams()) {
+        ipv6 |= socket.ipv6();
+        datagrams(socket);
+      }
       offer.setIpv6(ipv6);
       for (TakenSockets.OtherSocket other : sockets.others()) {
-        other(other);
+        if (other.domain() != UnixDiag.AF_UNIX) {
+          refuse(
+              where(other.fd(), other.pid())
+                  + " is "
+                  + SocketSurvey.kind(other)
+                  + ", which cannot travel",
+              "start the process without it");
+        }
       }
+      unixSockets(sockets.others());
     }
   }
 
-  private void other(TakenSockets.OtherSocket socket) {
-    String where = "descriptor " + socket.fd() + " of process " + socket.pid();
-    switch (socket.domain()) {
-      case 1 -> {} // AF_UNIX: CRIU carries those inside the tree, and names the others
-      case 2, 10 ->
-          refuse(
-              where + " is a UDP or raw socket",
-              "only TCP sockets travel; close it, or turn UDP off");
-      default ->
-          refuse(
-              where + " is a socket of family " + socket.domain() + ", which cannot travel",
-              "start the process without it");
+  private void datagrams(TakenDatagrams socket) {
+    Optional<String> refusal = SocketSurvey.refusal(socket);
+    if (refusal.isPresent()) {
+      refuse(
+          where(socket.fd(), socket.pid()) + " " + refusal.get(), "start the process without it");
+      return;
     }
+    offer.addDatagrams(
+        PortNeed.newBuilder()
+            .setAddress(socket.local().getAddress().getHostAddress())
+            .setPort(socket.local().getPort()));
+  }
+
+  private void unixSockets(List<TakenSockets.OtherSocket> sockets) throws IOException {
+    UnixSurvey.Findings found = UnixSurvey.of(sockets);
+    refusals.addAll(found.refusals());
+    offer.addAllUnixNeeded(found.needed()).addAllUnixBound(found.bound());
+  }
+
+  private String where(int fd, int pid) {
+    for (ProcessInfo process : tree.members()) {
+      if (process.pid() == pid) {
+        return "descriptor " + fd + " of " + name(process);
+      }
+    }
+    return "descriptor " + fd + " of process " + pid;
   }
 }

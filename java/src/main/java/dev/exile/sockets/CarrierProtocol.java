@@ -18,6 +18,7 @@ import org.slf4j.LoggerFactory;
  * <pre>
  *   POST /relay/MIGRATION/NAME   a connection, see {@link RelayFrames} for what follows
  *   POST /sync/MIGRATION/all     all connections that home has, have had their stream opened before
+ *   POST /datagrams/MIGRATION/all  datagrams of all UDP sockets, see {@link PacketStream}
  *   PUT  /image/MIGRATION/NAME   a file, content-length says how long; answered when it is complete
  * </pre>
  *
@@ -41,7 +42,7 @@ final class CarrierProtocol {
       Pattern.compile(
           "([0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9a-f]{0,4}(:[0-9a-f]{0,4}){2,7}):[0-9]{1,5}");
   private static final Pattern PATH =
-      Pattern.compile("/(relay|sync|image)/([A-Za-z0-9._-]{1,128})/([^/]{1,512})");
+      Pattern.compile("/(relay|sync|datagrams|image)/([A-Za-z0-9._-]{1,128})/([^/]{1,512})");
 
   private CarrierProtocol() {}
 
@@ -51,6 +52,8 @@ final class CarrierProtocol {
     RELAY("POST"),
     /** All connections have their streams. */
     SYNC("POST"),
+    /** Datagrams. */
+    DATAGRAMS("POST"),
     /** A file. */
     IMAGE("PUT");
 
@@ -64,6 +67,7 @@ final class CarrierProtocol {
       return switch (this) {
         case RELAY -> "relay";
         case SYNC -> "sync";
+        case DATAGRAMS -> "datagrams";
         case IMAGE -> "image";
       };
     }

@@ -21,6 +21,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -51,10 +52,15 @@ public final class CarrierServer implements AutoCloseable {
    * @param peerName whose streams
    * @param imageDirectory where files go
    * @param relay takes the sockets
+   * @param datagrams takes those of its UDP sockets; null where it has none
    * @param bytesLeft how many bytes of files may still be announced
    */
   record Registration(
-      String peerName, Path imageDirectory, DestinationRelay relay, AtomicLong bytesLeft) {
+      String peerName,
+      Path imageDirectory,
+      DestinationRelay relay,
+      AtomicReference<DestinationDatagrams> datagrams,
+      AtomicLong bytesLeft) {
     /** Sets bytes aside, if there are as many. */
     boolean reserve(long bytes) {
       if (bytes < 0 || bytesLeft.addAndGet(-bytes) < 0) {
@@ -119,10 +125,16 @@ public final class CarrierServer implements AutoCloseable {
       DestinationRelay relay,
       long maxBytes) {
     Registration entry =
-        new Registration(peerName, imageDirectory, relay, new AtomicLong(maxBytes));
+        new Registration(
+            peerName, imageDirectory, relay, new AtomicReference<>(), new AtomicLong(maxBytes));
     if (migrations.putIfAbsent(migration, entry) != null) {
       throw new IllegalStateException("migration " + migration + " is already registered");
     }
+  }
+
+  /** Admits the datagrams of a registered migration. */
+  public void admit(String migration, DestinationDatagrams datagrams) {
+    migrations.get(migration).datagrams().set(datagrams);
   }
 
   /** Ends the admission of further streams; those that run go on. */

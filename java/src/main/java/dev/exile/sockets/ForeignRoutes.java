@@ -13,6 +13,7 @@ import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -102,6 +103,9 @@ public final class ForeignRoutes {
     }
     made = true;
     try {
+      if (!Files.exists(record)) {
+        Files.createFile(record); // so that the next agent knows that there is something to remove
+      }
       for (String sysctl : NEEDED) {
         raise(sysctl);
       }
@@ -239,8 +243,7 @@ public final class ForeignRoutes {
         throw new IOException(path + " is " + before + " and cannot be written");
       }
       String line = sysctl + " " + before + "\n";
-      String kept = Files.exists(record) ? Files.readString(record) : "";
-      Files.writeString(record, kept + line);
+      Files.writeString(record, line, StandardOpenOption.APPEND);
       Files.writeString(path, "1");
     }
   }

@@ -37,7 +37,7 @@ record Newcomer(
     }
     if (!isFree()) {
       // It is at this host itself, or has come back before we have forgotten its last connection.
-      log.info("{}: a connection from {} is here already, its port will differ", migration, client);
+      log.debug("{}: a connection from {} is here already, its port differs", migration, client);
       client = new InetSocketAddress(client.getAddress(), 0);
     }
     LinuxSocket socket = LinuxSocket.newSocketStream(isIpv6(client));

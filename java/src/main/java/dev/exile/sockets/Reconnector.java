@@ -17,6 +17,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.LongAdder;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -38,6 +39,8 @@ public final class Reconnector {
 
   private final String migration;
   private final ForeignRoutes routes;
+  private final LongAdder loopback = new LongAdder();
+  private final LongAdder otherPort = new LongAdder();
 
   /** Takes the relay's end of a connection. */
   @FunctionalInterface
@@ -118,6 +121,14 @@ public final class Reconnector {
     } finally {
       pool.shutdownNow();
     }
+    tell("loopback addresses", loopback);
+    tell("another port of the peer", otherPort);
+  }
+
+  private void tell(String what, LongAdder count) {
+    if (count.sum() > 0) {
+      LOG.info("{}: {} connections bear {} here", migration, count, what);
+    }
   }
 
   /** Lets listeners answer at addresses that are not this host's. */
@@ -154,9 +165,8 @@ public final class Reconnector {
     InetSocketAddress own = lost.own();
     InetSocketAddress peer = lost.peer();
     if (!routes.allow(own, peer)) {
-      if (routes.reach(own.getAddress())) {
-        LOG.info("{}: connection {} with {} bears loopback addresses here", migration, own, peer);
-      }
+      LOG.debug("{}: connection {} with {} bears loopback addresses here", migration, own, peer);
+      loopback.increment();
       own = new InetSocketAddress(ForeignRoutes.loopback(ipv6), own.getPort());
       peer = new InetSocketAddress(own.getAddress(), 0);
     }
@@ -168,11 +178,8 @@ public final class Reconnector {
         throw e;
       }
       // Its other end is at this host, or has moved here, too.
-      LOG.info(
-          "{}: connection {} with {} is here already, the peer's port will differ",
-          migration,
-          own,
-          peer);
+      LOG.debug("{}: connection {} with {} is here already", migration, own, peer);
+      otherPort.increment();
       return join(socket, lost, new InetSocketAddress(peer.getAddress(), 0));
     }
   }

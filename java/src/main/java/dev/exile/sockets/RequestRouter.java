@@ -55,6 +55,8 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
       refuse(403, "migration " + target.migration() + " is not " + peerName + "'s");
     } else if (target.kind() == CarrierProtocol.Kind.IMAGE) {
       image(ctx, target, migration, frame);
+    } else if (target.kind() == CarrierProtocol.Kind.DATAGRAMS) {
+      datagrams(ctx, target, migration);
     } else {
       socket(ctx, target, migration, frame.headers());
     }
@@ -81,6 +83,21 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
               null,
               new ImageReceiver(
                   stream, migration.imageDirectory().resolve(target.name()), size, disk));
+    }
+  }
+
+  private void datagrams(
+      ChannelHandlerContext ctx,
+      CarrierProtocol.Target target,
+      CarrierServer.Registration migration) {
+    DestinationDatagrams datagrams = migration.datagrams().get();
+    if (datagrams == null || !datagrams.isOpen()) {
+      refuse(409, "migration " + target.migration() + " has no UDP sockets here");
+    } else {
+      ctx.pipeline().remove(this);
+      datagrams.join(stream);
+      stream.writeAndFlush(
+          new DefaultHttp2HeadersFrame(CarrierProtocol.Answer.OK.headers(), false));
     }
   }
 

@@ -4,8 +4,10 @@ import dev.exile.linux.Errno;
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
 import dev.exile.linux.SocketAddressBytes;
+import dev.exile.linux.Udp;
 import dev.exile.process.Proc;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -14,16 +16,18 @@ import java.util.Set;
 import java.util.regex.Pattern;
 
 /**
- * Duplicates of all TCP sockets of a process tree, each taken once however many descriptors and
- * processes share it (pidfd_getfd(2)). While they are held the kernel goes on acknowledging data
- * into the sockets and completing connections into their backlogs.
+ * Duplicates of all TCP sockets and bound UDP sockets of a process tree, each taken once however
+ * many descriptors and processes share it (pidfd_getfd(2)). While they are held the kernel goes on
+ * acknowledging data into the sockets and completing connections into their backlogs.
  */
 public final class TakenSockets implements AutoCloseable {
   private static final Pattern PASSING = Pattern.compile("(?m)^scm_fds:\\s*[1-9]");
 
   private final List<TakenSocket> sockets;
+  private final List<TakenDatagrams> datagrams = new ArrayList<>();
   private final List<OtherSocket> others;
   private boolean handedOver;
+  private boolean datagramsHandedOver;
 
   private TakenSockets(List<TakenSocket> sockets, List<OtherSocket> others) {
     this.sockets = sockets;
@@ -31,17 +35,20 @@ public final class TakenSockets implements AutoCloseable {
   }
 
   /**
-   * A socket that is not TCP.
+   * A socket that is neither TCP nor UDP.
    *
    * @param pid a process that holds it
    * @param fd its descriptor there
    * @param domain AF_ number
    * @param type SOCK_ number
+   * @param protocol as its domain numbers it
+   * @param inode names the socket
    * @param passing whether descriptors wait in it to be received (SCM_RIGHTS), which may be sockets
    *     that nobody can take
    */
-  public record OtherSocket(int pid, int fd, int domain, int type, boolean passing) {
-    /** Whether it speaks to other hosts: UDP, raw and the like. */
+  public record OtherSocket(
+      int pid, int fd, int domain, int type, int protocol, int inode, boolean passing) {
+    /** Whether it speaks to other hosts: raw and the like. */
     public boolean internet() {
       return domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
     }
@@ -119,8 +126,11 @@ public final class TakenSockets implements AutoCloseable {
     int protocol = Inet.protocol(duplicate);
     boolean internet =
         domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
+    if (internet && protocol == Udp.IPPROTO_UDP && type == Udp.SOCK_DGRAM) {
+      return keepDatagrams(pid, fd, key, duplicate, domain);
+    }
     if (!internet || protocol != Inet.IPPROTO_TCP) {
-      others.add(new OtherSocket(pid, fd, domain, type, passing(pid, fd)));
+      others.add(new OtherSocket(pid, fd, domain, type, protocol, key, passing(pid, fd)));
       return false;
     }
     TcpState state = TcpState.of(Inet.tcpState(duplicate));
@@ -158,7 +168,39 @@ public final class TakenSockets implements AutoCloseable {
     return peer == null ? Inet.formerPeerAddress(fd) : peer;
   }
 
-  /** All of them, listeners too. */
+  private boolean keepDatagrams(int pid, int fd, int key, int duplicate, int domain)
+      throws IOException {
+    InetSocketAddress local = Inet.localAddress(duplicate).toInet();
+    if (local.getPort() == 0) {
+      return false; // CRIU restores what has neither an address nor a peer
+    }
+    SocketAddressBytes peer = Inet.peerAddress(duplicate);
+    datagrams.add(
+        new TakenDatagrams(
+            key,
+            pid,
+            fd,
+            duplicate,
+            domain == SocketAddressBytes.AF_INET6,
+            local,
+            peer == null ? null : peer.toInet(),
+            Udp.device(duplicate)));
+    return true;
+  }
+
+  /** The UDP sockets that are bound. */
+  public List<TakenDatagrams> datagrams() {
+    return List.copyOf(datagrams);
+  }
+
+  /** Gives the duplicates of the UDP sockets away: the caller owns them now. */
+  public synchronized List<TakenDatagrams> handOverDatagrams() {
+    List<TakenDatagrams> given = datagramsHandedOver ? List.of() : datagrams();
+    datagramsHandedOver = true;
+    return given;
+  }
+
+  /** All of them but for UDP, listeners too. */
   public List<TakenSocket> all() {
     return List.copyOf(sockets);
   }
@@ -173,7 +215,7 @@ public final class TakenSockets implements AutoCloseable {
     return sockets.stream().filter(s -> !s.listening()).toList();
   }
 
-  /** The sockets that are not TCP; of those nothing is held. */
+  /** The sockets that are neither TCP nor UDP; of those nothing is held. */
   public List<OtherSocket> others() {
     return List.copyOf(others);
   }
@@ -192,6 +234,9 @@ public final class TakenSockets implements AutoCloseable {
   @Override
   public void close() throws IOException {
     for (TakenSocket socket : handOver()) {
+      Linux.close(socket.duplicate());
+    }
+    for (TakenDatagrams socket : handOverDatagrams()) {
       Linux.close(socket.duplicate());
     }
   }

@@ -163,15 +163,42 @@ class TakenSocketsTest {
     TakenSockets sockets =
         take(
             """
-            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
             unix = socket.socketpair()
             ready()
             """);
 
     assertEquals(List.of(), sockets.all());
+    assertEquals(List.of(), sockets.datagrams());
     List<String> others =
         sockets.others().stream().map(s -> s.domain() + "/" + s.type()).sorted().toList();
-    assertEquals(List.of("1/1", "1/1", "2/2"), others);
+    assertEquals(List.of("1/1", "1/1", "2/3"), others);
+  }
+
+  @Test
+  void boundUdpSocketsAreTakenWithTheirAddresses() throws IOException {
+    TakenSockets sockets =
+        take(
+            """
+            unbound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            bound = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            bound.bind(("::", 0))
+            connected = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            connected.connect(("127.0.0.1", bound.getsockname()[1]))
+            ready()
+            """);
+
+    assertEquals(List.of(), sockets.all());
+    assertEquals(List.of(), sockets.others());
+    assertEquals(2, sockets.datagrams().size());
+    TakenDatagrams bound = sockets.datagrams().get(0);
+    TakenDatagrams connected = sockets.datagrams().get(1);
+    assertTrue(bound.ipv6());
+    assertTrue(bound.local().getAddress().isAnyLocalAddress());
+    assertEquals(null, bound.peer());
+    assertEquals("", bound.device());
+    assertEquals("127.0.0.1", connected.local().getAddress().getHostAddress());
+    assertEquals(bound.local().getPort(), connected.peer().getPort());
   }
 
   @Test

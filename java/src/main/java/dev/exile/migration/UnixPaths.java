@@ -1,0 +1,69 @@
+package dev.exile.migration;
+
+import dev.exile.negotiation.UnixSurvey;
+import dev.exile.sockets.TakenSockets;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * Paths where the tree's unix sockets are bound. CRIU makes them anew at the destination; at home
+ * they are in the way of the next who wants the name, or of a return.
+ */
+final class UnixPaths {
+  private static final int FILE_TYPE = 0170000;
+  private static final int SOCKET = 0140000;
+
+  private UnixPaths() {}
+
+  /**
+   * Those of the frozen tree's sockets, with their inodes.
+   *
+   * @throws IOException where one of the sockets has come to be connected to a process that stays
+   */
+  static Map<String, Long> of(List<TakenSockets.OtherSocket> sockets) throws IOException {
+    UnixSurvey.Findings found = UnixSurvey.of(sockets);
+    if (!found.refusals().isEmpty()) {
+      throw new IOException(found.refusals().get(0).what());
+    }
+    Map<String, Long> paths = new TreeMap<>();
+    for (String name : found.bound()) {
+      Path path = Path.of(name.replace('\0', '@'));
+      if (path.isAbsolute() && isSocket(path)) {
+        paths.put(name, (long) Files.getAttribute(path, "unix:ino", LinkOption.NOFOLLOW_LINKS));
+      }
+    }
+    return paths;
+  }
+
+  /** The same at the destination, where they are to be made. */
+  static Map<String, Long> named(List<String> paths) {
+    Map<String, Long> named = new TreeMap<>();
+    paths.forEach(path -> named.put(path, 0L));
+    return named;
+  }
+
+  /** Removes those that are sockets, and where an inode is told that very one. */
+  static void remove(Map<String, Long> paths) throws IOException {
+    for (Map.Entry<String, Long> entry : paths.entrySet()) {
+      Path path = Path.of(entry.getKey());
+      if (!isSocket(path)) {
+        continue;
+      }
+      long inode = (long) Files.getAttribute(path, "unix:ino", LinkOption.NOFOLLOW_LINKS);
+      if (entry.getValue() == 0 || entry.getValue() == inode) {
+        Files.deleteIfExists(path);
+      }
+    }
+  }
+
+  private static boolean isSocket(Path path) throws IOException {
+    return Files.exists(path, LinkOption.NOFOLLOW_LINKS)
+        && ((int) Files.getAttribute(path, "unix:mode", LinkOption.NOFOLLOW_LINKS) & FILE_TYPE)
+            == SOCKET;
+  }
+}

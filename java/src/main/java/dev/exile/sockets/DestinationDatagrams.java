@@ -1,0 +1,258 @@
+package dev.exile.sockets;
+
+import dev.exile.linux.Inet;
+import dev.exile.linux.Linux;
+import dev.exile.linux.SocketAddressBytes;
+import dev.exile.linux.Udp;
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.PooledByteBufAllocator;
+import io.netty.channel.unix.FileDescriptor;
+import io.netty.handler.codec.http2.Http2StreamChannel;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The destination's half of what becomes of UDP sockets. The restored ones are bound to a TUN
+ * device of the migration's own ({@link TunDevice}), and have home's addresses: what they send
+ * comes out of the device as IP packets, which go to home; what comes from there is put into it,
+ * and the kernel delivers it as from the network. Thread-safe.
+ */
+public final class DestinationDatagrams {
+  private static final Logger log = LoggerFactory.getLogger(DestinationDatagrams.class);
+
+  /** Of UDP it takes no time at all. */
+  private static final int CONNECT_MILLIS = 1_000;
+
+  private static final int READS_PER_TURN = 64;
+
+  private final String migration;
+  private TunDevice device;
+  private Session session;
+
+  /** Nothing is there before {@link #create} or {@link #open}. */
+  public DestinationDatagrams(String migration) {
+    this.migration = migration;
+  }
+
+  /**
+   * A restored socket that is to be given its addresses.
+   *
+   * @param pid a process that has it and has not been resumed, as this host numbers it
+   * @param fd its descriptor there
+   * @param local its own address
+   * @param peer that it is connected to, or null
+   */
+  public record Lost(int pid, int fd, InetSocketAddress local, InetSocketAddress peer) {}
+
+  /** Whether the kernel has chosen the source of a packet, not the process by itself. */
+  static boolean isUnchosen(InetAddress source) {
+    return source.equals(TunDevice.OWN4) || source.equals(TunDevice.OWN6);
+  }
+
+  /**
+   * Makes the device, which is gone with this agent until {@link #keep}.
+   *
+   * @return its name
+   */
+  public synchronized String create() throws IOException {
+    device = TunDevice.create();
+    return device.name();
+  }
+
+  /** Has the device outlive this agent, and sets it up. */
+  public synchronized void keep() throws IOException {
+    device.keep();
+  }
+
+  /** Takes up the device that a former agent has made. */
+  public synchronized void open(String name) throws IOException {
+    device = TunDevice.open(name);
+  }
+
+  synchronized boolean isOpen() {
+    return device != null;
+  }
+
+  /** Gives a restored socket its addresses, and diverts what passes through it. */
+  public void divert(Lost lost) throws IOException {
+    int pidfd = Linux.pidfdOpen(lost.pid());
+    try {
+      int socket = Linux.pidfdGetFd(pidfd, lost.fd());
+      try {
+        divert(socket, lost);
+      } finally {
+        Linux.close(socket);
+      }
+    } finally {
+      Linux.close(pidfd);
+    }
+  }
+
+  private void divert(int socket, Lost lost) throws IOException {
+    int family = Inet.domain(socket);
+    Udp.setTransparent(socket);
+    Udp.bindToDevice(socket, device.name());
+    Udp.bind(socket, address(family, lost.local()));
+    if (lost.peer() != null) {
+      Inet.connect(socket, address(family, lost.peer()), CONNECT_MILLIS);
+    }
+  }
+
+  private static SocketAddressBytes address(int family, InetSocketAddress address) {
+    return SocketAddressBytes.of(family, address.getAddress(), address.getPort());
+  }
+
+  /** Home has opened a stream for all datagrams; on its event loop. */
+  void join(Http2StreamChannel stream) {
+    Session before;
+    Session next;
+    synchronized (this) {
+      before = session;
+      next = new Session(stream, device.fd());
+      session = next;
+    }
+    if (before != null) {
+      before.leave();
+    }
+    next.begin();
+  }
+
+  /**
+   * Ends it and removes the device. To be called again where it fails; by the next agent after
+   * {@link #open}.
+   */
+  public void close() throws IOException {
+    Session last;
+    TunDevice removed;
+    synchronized (this) {
+      last = session;
+      removed = device;
+      session = null;
+    }
+    if (last != null) {
+      last.leave();
+    }
+    if (removed != null) {
+      removed.remove();
+      synchronized (this) {
+        device = null;
+      }
+    }
+  }
+
+  /** What passes over one stream, on its event loop. */
+  private final class Session implements PacketStream.End {
+    private final PacketStream stream;
+    private final FileDescriptor tun;
+    private final ReadyHandle handle;
+    private boolean readable;
+    private boolean over;
+
+    Session(Http2StreamChannel channel, int fd) {
+      stream = new PacketStream(channel, this);
+      channel.pipeline().addLast(stream);
+      tun = new FileDescriptor(fd);
+      handle = new ReadyHandle(fd, this::ready);
+    }
+
+    void begin() {
+      handle.watch(stream.loop());
+    }
+
+    /** Returns once it does not touch the device any more. */
+    void leave() {
+      Runnable end =
+          () -> {
+            detach();
+            stream.close();
+          };
+      if (stream.loop().inEventLoop()) {
+        end.run();
+      } else {
+        stream.loop().submit(end).syncUninterruptibly();
+      }
+    }
+
+    private void detach() {
+      if (!over) {
+        over = true;
+        handle.detach();
+      }
+    }
+
+    private void ready() {
+      readable = true;
+      writable();
+    }
+
+    @Override
+    public void writable() {
+      try {
+        read();
+      } catch (IOException e) {
+        log.error("{}: datagrams of the process are not forwarded", migration, e);
+        readable = false;
+      }
+      stream.flush();
+    }
+
+    private void read() throws IOException {
+      for (int turn = 0; readable && !over && stream.isWritable(); turn++) {
+        if (turn == READS_PER_TURN) {
+          stream.loop().execute(this::writable);
+          return;
+        }
+        ByteBuf packet = PooledByteBufAllocator.DEFAULT.directBuffer(UdpPacket.MAX_BYTES);
+        int got = tun.readAddress(packet.memoryAddress(), 0, UdpPacket.MAX_BYTES);
+        if (got <= 0) {
+          readable = false;
+          packet.release();
+        } else {
+          forward(packet.writerIndex(got));
+        }
+      }
+    }
+
+    /**
+     * The kernel says other things by a device, too, such as that it has no more use for a port.
+     */
+    private void forward(ByteBuf packet) {
+      try {
+        if (UdpPacket.of(packet).isPresent()) {
+          int length = packet.readableBytes();
+          stream.write(packet.alloc().directBuffer(length, length).writeBytes(packet));
+        }
+      } finally {
+        packet.release();
+      }
+    }
+
+    @Override
+    public void packet(ByteBuf packet) {
+      if (over) {
+        return;
+      }
+      ByteBuf direct = UdpPacket.inOnePiece(packet);
+      try {
+        tun.writeAddress(direct.memoryAddress(), direct.readerIndex(), direct.writerIndex());
+      } catch (IOException e) {
+        log.warn("{}: a datagram does not reach the process: {}", migration, e.getMessage());
+      } finally {
+        direct.release();
+      }
+    }
+
+    @Override
+    public void lost() {
+      detach();
+      synchronized (DestinationDatagrams.this) {
+        if (session == this) {
+          session = null;
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,196 @@
+package dev.exile.it;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/**
+ * UDP sockets stay what they are when their process moves: every datagram arrives once and in
+ * order, the process sees who has sent it, and answers come from home.
+ */
+@Hosts(
+    agentOptions = FaultPoint.OPTION,
+    value = {"a", "b", "c"})
+class UdpIT {
+  private Path file;
+
+  @BeforeEach
+  void chooseFile(Testbed bed) throws IOException {
+    file = Files.createTempDirectory(bed.work(), "udp").resolve("server");
+  }
+
+  @AfterEach
+  void end(Testbed bed) {
+    bed.endWorkloads();
+  }
+
+  @Test
+  void boundSocketsMoveUnderLoad(Testbed bed) {
+    Daemon server =
+        server(
+            bed,
+            "a",
+            "0.0.0.0/5300",
+            bed.ip("a") + "/5301",
+            "127.0.0.1/5302",
+            "::/5303",
+            bed.ip6("a") + "/5304",
+            "+0.0.0.0/5305");
+    List<Workload> loads =
+        List.of(
+            load(bed, "c", bed.ip("a"), 5300),
+            load(bed, "c", bed.ip("a"), 5301),
+            load(bed, "a", "127.0.0.1", 5302),
+            load(bed, "b", bed.ip("a"), 5300),
+            load(bed, "c", bed.ip6("a"), 5303),
+            load(bed, "c", bed.ip6("a"), 5304),
+            load(bed, "c", bed.ip("a"), 5305));
+    loads.forEach(load -> load.awaitMore("answered", 20));
+
+    Exile.move(bed, server, "b");
+
+    loads.forEach(load -> load.awaitMore("answered", 60));
+    load(bed, "c", bed.ip("a"), 5300).finishUnharmed();
+    load(bed, "c", bed.ip6("a"), 5303).finishUnharmed();
+    loads.forEach(Workload::finishUnharmed);
+  }
+
+  @Test
+  void datagramsThatWaitAtTheFreezeComeFirstAndOnce(Testbed bed) throws IOException {
+    Daemon server = server(bed, "a", "--hold", "0.0.0.0/5300");
+    Path answers = file.resolveSibling("answers");
+    Process client =
+        bed.spawn(
+            "c",
+            List.of(
+                "/usr/bin/python3",
+                "-c",
+                """
+                import socket, sys, time
+                client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                client.settimeout(20)
+                for first, size in ((0, 10), (100, 50000)):
+                    for number in range(first, first + (20 if first == 0 else 2)):
+                        client.sendto((b"%%d" %% number).ljust(size, b"."), ("%s", 5300))
+                    print("sent", flush=True)
+                    sys.stdin.readline()
+                with open("%s", "w") as out:
+                    for _ in range(22):
+                        data, source = client.recvfrom(70000)
+                        words = data.split(b" ")
+                        print(words[0].rstrip(b".").decode(), words[2].decode(), source[0], file=out)
+                print("done", flush=True)
+                """
+                    .formatted(bed.ip("a"), answers)));
+    var out = client.inputReader();
+    var in = client.outputWriter();
+    assertEquals("sent", out.readLine());
+
+    Exile.move(bed, server, "b");
+
+    in.write("\n");
+    in.flush();
+    assertEquals("sent", out.readLine());
+    Files.createFile(Path.of(file + ".go"));
+    in.write("\n");
+    in.flush();
+    assertEquals("done", out.readLine());
+    List<String> expected = new ArrayList<>();
+    for (int i = 0; i < 22; i++) {
+      expected.add("%d %d %s".formatted(i < 20 ? i : 80 + i, i + 1, bed.ip("a")));
+    }
+    assertEquals(expected, Files.readAllLines(answers));
+  }
+
+  @Test
+  void connectedSocketsGoOnAndKeepTheirNames(Testbed bed) throws IOException {
+    server(bed, "c", "0.0.0.0/5300", "::/5303");
+    Path peer = file.resolveSibling("peer");
+    Daemon client =
+        bed.python("a", "udp_peer.py", peer, bed.ip("c") + "/5300", bed.ip6("c") + "/5303");
+    awaitCount(peer, 50);
+
+    Exile.move(bed, client, "b");
+
+    awaitCount(peer, count(peer) + 200);
+  }
+
+  @Test
+  void afterARollbackNothingIsMissing(Testbed bed) {
+    Daemon server = server(bed, "a", "0.0.0.0/5300", "::/5303");
+    Workload four = load(bed, "c", bed.ip("a"), 5300);
+    Workload six = load(bed, "c", bed.ip6("a"), 5303);
+    new FaultPoint("home.committed", "fail").arm(bed, "a");
+
+    Exile.migrate(bed, "a", server.pid(), "b").assertFails("rolled-back");
+
+    FaultPoint.disarm(bed, "a");
+    four.awaitMore("answered", 20);
+    four.finishUnharmed();
+    six.finishUnharmed();
+    server.assertRunsOnlyOn("a");
+  }
+
+  @Test
+  void agentsMayBeKilledAndOnlyWhatIsUnderWayIsLost(Testbed bed) {
+    Daemon server = server(bed, "a", "0.0.0.0/5300");
+    Exile.move(bed, server, "b");
+    for (String host : List.of("a", "b")) {
+      bed.agentStop(host, "KILL");
+      bed.agentStart(host);
+      JsonNode summary = load(bed, "c", bed.ip("a"), 5300).finishUnharmed();
+      assertFalse(summary.path("answered").asInt() == 0);
+    }
+    server.assertRunsOnlyOn("b");
+  }
+
+  private Daemon server(Testbed bed, String host, Object... arguments) {
+    List<Object> all = new ArrayList<>(List.of(file));
+    all.addAll(List.of(arguments));
+    Daemon server = bed.python(host, "udp_server.py", all.toArray());
+    Await.until(
+        Duration.ofSeconds(20),
+        () -> "udp_server.py is ready",
+        () -> Files.exists(Path.of(file + ".ready")));
+    return server;
+  }
+
+  private static Workload load(Testbed bed, String host, String address, int port) {
+    return Workload.start(
+        bed,
+        host,
+        "udp_load.py",
+        "--host",
+        address,
+        "--port",
+        port,
+        "--connections",
+        1,
+        "--rate",
+        20);
+  }
+
+  private static int count(Path peer) {
+    String text = Proc.read(Path.of(peer + ".count")).strip();
+    return text.isEmpty() ? 0 : Integer.parseInt(text);
+  }
+
+  private static void awaitCount(Path peer, int goal) {
+    Await.until(
+        Duration.ofSeconds(30),
+        () ->
+            "%d answers, but: %d %s"
+                .formatted(goal, count(peer), Proc.read(Path.of(peer + ".error"))),
+        () -> count(peer) >= goal);
+  }
+}
