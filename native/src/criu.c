@@ -20,6 +20,7 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -65,6 +66,50 @@ pid_t criu_spawn(char *const argv[], unsigned int how, int terminal)
         _exit(127);
     }
     return pid;
+}
+
+static int open_namespace(pid_t pid, const char *name)
+{
+    char path[64];
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* 0, or a negative errno: children of ours are born in the PID namespace; *mounts is for them to enter. */
+static int approach(pid_t init, int *mounts)
+{
+    int pids = open_namespace(init, "pid");
+    int error;
+
+    if (pids < 0)
+        return pids;
+    error = setns(pids, CLONE_NEWPID) < 0 ? -errno : 0;
+    close(pids);
+    *mounts = error < 0 ? error : open_namespace(init, "mnt");
+    return *mounts < 0 ? *mounts : 0;
+}
+
+pid_t criu_spawn_in(pid_t init, char *const argv[])
+{
+    int mounts = -1;
+    int error = approach(init, &mounts);
+    pid_t pid;
+
+    if (error < 0)
+        return error;
+    pid = fork();
+    if (pid < 0)
+        error = -errno;
+    if (pid == 0) {
+        if (setns(mounts, CLONE_NEWNS) == 0)
+            exec_criu(argv, 0, -1);
+        _exit(127);
+    }
+    close(mounts);
+    return error < 0 ? error : pid;
 }
 
 int criu_make_fail(pid_t pid)

@@ -29,6 +29,12 @@ enum {
 must_use pid_t criu_spawn(char *const argv[], unsigned int how, int terminal);
 
 /*
+ * The same within the PID and mount namespaces of that init, where CRIU finds its target as one beside itself.
+ * What we fork from then on is born there, too.
+ */
+must_use pid_t criu_spawn_in(pid_t init, char *const argv[]);
+
+/*
  * Makes a running `criu dump` fail by itself: see criu.c for why it is never signalled. Its target may be in
  * any state of the dump; CRIU takes its parasite out of it and leaves it as it found it (frozen).
  */

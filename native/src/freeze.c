@@ -2,6 +2,7 @@
  * Job `freeze`: holds the freeze at home on behalf of the agent, so that no death leaves the process frozen.
  *
  * --ipc: the tree uses SysV IPC, see CRIU_APART.
+ * --cell PID: the tree lives in the cell of that init, and stays in its cgroup; CRIU sees it as it sees itself.
  *
  *   agent --stdin/stdout--> worker --child--> criu dump
  *                             |
@@ -23,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,8 +43,10 @@ static int parse(int argc, char **argv, struct guard *guard)
         {"cgroup", required_argument, NULL, 'c'},
         {"back", required_argument, NULL, 'b'},
         {"ipc", no_argument, NULL, 'i'},
+        {"cell", required_argument, NULL, 'l'},
         {NULL, 0, NULL, 0},
     };
+    long init;
     int option;
 
     while ((option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
@@ -55,6 +59,10 @@ static int parse(int argc, char **argv, struct guard *guard)
                 return usage_error("freeze: --back takes PID=/CGROUPDIR, not '%s'", optarg);
         } else if (option == 'i') {
             guard->apart = true;
+        } else if (option == 'l') {
+            if (sys_parse_number(optarg, 2, INT_MAX, &init) < 0)
+                return usage_error("freeze: --cell takes a PID, not '%s'", optarg);
+            guard->cell = (pid_t)init;
         } else {
             return usage_error("freeze: %s '%s'", option == ':' ? "no value for" : "unknown option",
                                argv[optind - 1]);

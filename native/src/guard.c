@@ -26,7 +26,7 @@ int guard_thaw(const struct guard *guard)
     if (error < 0)
         fprintf(stderr, "not settled: %s\n", strerror(-error));
     error = cgroup_set_frozen(cgroup, false, FREEZE_TIMEOUT_MS);
-    if (error == 0) {
+    if (error == 0 && !guard->cell) {
         int left = cgroup_empty(cgroup, guard->backs, guard->back_count);
 
         if (left == 0)
@@ -139,11 +139,17 @@ static int share_clocks(const struct guard *guard)
     return pid > 0 ? clocks_join(pid) : pid;
 }
 
+static pid_t spawn_criu(const struct guard *guard)
+{
+    if (guard->cell)
+        return criu_spawn_in(guard->cell, guard->criu);
+    return criu_spawn(guard->criu, guard->apart ? CRIU_APART : 0, -1);
+}
+
 static void do_dump(struct guard *guard)
 {
     int clocks = share_clocks(guard);
-    pid_t criu = clocks < 0 ? clocks
-                            : criu_spawn(guard->criu, guard->apart ? CRIU_APART : 0, -1);
+    pid_t criu = clocks < 0 ? clocks : spawn_criu(guard);
     char how[32];
     int pidfd;
     int status;

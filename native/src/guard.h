@@ -20,6 +20,7 @@ struct guard {
     size_t back_count;
     char **criu;
     bool apart; /* it uses SysV IPC, see CRIU_APART */
+    pid_t cell; /* the init of the cell that the tree lives in and keeps its cgroup in; 0: none */
     /* Shared by both: the journal decides now, the end of the agent thaws no more. */
     volatile bool *held;
     struct lines in;
@@ -31,8 +32,8 @@ struct guard {
 must_use int guard_work(struct guard *guard);
 
 /*
- * Thaws, moves the processes back and removes the cgroup. CRIU must be gone: at its end it restores the
- * freezer state that it found. Leaves every process running. 0 as soon as all run, even if the cgroup could
+ * Thaws, moves the processes back and removes the cgroup, but for that of a cell. CRIU must be gone: at its end
+ * it restores the freezer state that it found. Leaves every process running. 0 as soon as all run, even if the cgroup could
  * not go.
  */
 must_use int guard_thaw(const struct guard *guard);

@@ -92,7 +92,9 @@ public final class Agent implements AutoCloseable {
     known.add(config.name()); // for the rehearsal
     SslContext tls = identity.server(known);
     carriers = new CarrierServer(tls, loops);
-    Function<String, Optional<PeerLink>> peerOf = name -> Optional.ofNullable(peers.get(name));
+    // Itself, too: a process that is recalled moves to here as to any other host.
+    Function<String, Optional<PeerLink>> peerOf =
+        name -> Optional.ofNullable(name.equals(config.name()) ? self : peers.get(name));
     migrations = new Migrations(site, carriers, this::relay, peerOf);
     migrations.load();
     routes.tidy();
@@ -157,9 +159,11 @@ public final class Agent implements AutoCloseable {
         new FileDigest());
   }
 
-  private DestinationRelay relay(String id) {
+  private DestinationRelay relay(String id, boolean recalled) {
     try {
-      return new DestinationRelay(id, parks.open(id + ".destination"), routes);
+      // At home the true addresses are those of the real sockets.
+      return new DestinationRelay(
+          id, parks.open(id + ".destination"), recalled ? ForeignRoutes.none() : routes);
     } catch (IOException e) {
       throw new UncheckedIOException("cannot relay connections: " + e.getMessage(), e);
     }

@@ -33,7 +33,9 @@ final class BoardRows {
     } else if (home ? runsAtHome(facts) : runsHere(facts)) {
       look(row, home ? facts.pid : facts.rootHere);
     }
-    if (!home) {
+    if (home) {
+      row.setLeg(facts.currentLeg());
+    } else {
       row.setPidThere(facts.rootHere);
     }
     return row.build();

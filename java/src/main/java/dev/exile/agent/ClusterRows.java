@@ -2,6 +2,7 @@ package dev.exile.agent;
 
 import dev.exile.migration.DestinationState;
 import dev.exile.migration.HomeState;
+import dev.exile.migration.MigrationId;
 import dev.exile.rpc.control.ClusterRow;
 import dev.exile.rpc.peer.Row;
 import java.util.ArrayList;
@@ -22,20 +23,45 @@ final class ClusterRows {
     Map<String, Row> home = new HashMap<>();
     Map<String, Row> there = new HashMap<>();
     for (Row row : told) {
-      (row.getAtHome() ? home : there).put(row.getId(), row);
+      if (row.getAtHome()) {
+        home.put(row.getId(), row);
+      } else if (!hasLeft(row)) {
+        there.put(row.getId(), row);
+      }
     }
     List<ClusterRow> rows = new ArrayList<>();
-    home.forEach((id, row) -> rows.add(merge(row, there.get(id))));
-    there.forEach(
-        (id, row) -> {
-          if (!home.containsKey(id)) {
-            rows.add(ofDestination(row));
-          }
-        });
+    home.forEach((id, row) -> rows.add(merge(row, there.get(row.getLeg()))));
+    latest(there.values())
+        .forEach(
+            (id, row) -> {
+              if (!home.containsKey(id)) {
+                rows.add(ofDestination(row));
+              }
+            });
     rows.removeIf(row -> row.getMigration().equals(HomeState.REFUSED.name()));
     rows.sort(
         Comparator.comparingLong(ClusterRow::getStartedMillis).thenComparing(ClusterRow::getId));
     return rows;
+  }
+
+  /** What a host tells that the process has moved on from. */
+  private static boolean hasLeft(Row row) {
+    return switch (DestinationState.valueOf(row.getMigration())) {
+      case LEAVING, LEFT -> true;
+      default -> false;
+    };
+  }
+
+  /** Of each migration the leg that began last. */
+  private static Map<String, Row> latest(Iterable<Row> rows) {
+    Map<String, Row> latest = new HashMap<>();
+    for (Row row : rows) {
+      latest.merge(
+          MigrationId.base(row.getId()),
+          row,
+          (one, other) -> one.getStartedMillis() > other.getStartedMillis() ? one : other);
+    }
+    return latest;
   }
 
   private static ClusterRow merge(Row home, Row there) {
@@ -60,7 +86,7 @@ final class ClusterRows {
   private static ClusterRow ofDestination(Row there) {
     ClusterRow.Builder row = common(there);
     switch (DestinationState.valueOf(there.getMigration())) {
-      case RUNNING ->
+      case RUNNING, DEPARTING ->
           row.setRunsOn(there.getTo())
               .setState(there.getState())
               .setStopped(there.getStopped())
@@ -73,7 +99,7 @@ final class ClusterRows {
 
   private static ClusterRow.Builder common(Row row) {
     return ClusterRow.newBuilder()
-        .setId(row.getId())
+        .setId(MigrationId.base(row.getId()))
         .setCommand(row.getCommand())
         .setHome(row.getFrom())
         .setTo(row.getTo())

@@ -18,6 +18,8 @@ import dev.exile.rpc.control.MigrateRequest;
 import dev.exile.rpc.control.MigrationRef;
 import dev.exile.rpc.control.Report;
 import dev.exile.rpc.control.WatchRequest;
+import dev.exile.rpc.peer.MoveReply;
+import dev.exile.rpc.peer.MoveRequest;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ServerCallStreamObserver;
@@ -136,6 +138,11 @@ final class ControlService extends ControlGrpc.ControlImplBase {
       if (unfit.isPresent()) {
         throw new RefusedException(List.of(unfit.get()));
       }
+      Optional<Migrations.Exiled> exiled = migrations.exiled(tree);
+      if (exiled.isPresent()) {
+        move(exiled.get(), peer.host(), listener);
+        return;
+      }
       listener.follow(migrations.migrate(tree, algorithm, peer, listener));
     } catch (StatusRuntimeException e) {
       listener.fail(e);
@@ -143,6 +150,40 @@ final class ControlService extends ControlGrpc.ControlImplBase {
       listener.refused(request, config.name(), e);
     } catch (RuntimeException e) {
       LOG.error("a migration could not begin", e);
+      listener.fail(fault(Status.INTERNAL, e.toString()));
+    }
+  }
+
+  /** Its home moves it on, whoever asks. */
+  private void move(Migrations.Exiled exiled, String to, MigrateStream listener) {
+    listener.phase(exiled.id(), "moving");
+    try {
+      MoveReply moved =
+          exiled.home().equals(config.name())
+              ? migrations.move(exiled.id(), to)
+              : peers
+                  .apply(exiled.home())
+                  .orElseThrow(() -> new IOException("its home is unknown: " + exiled.home()))
+                  .move(MoveRequest.newBuilder().setId(exiled.id()).setTo(to).build());
+      listener.ended(Reports.of(moved));
+    } catch (IOException e) {
+      listener.fail(
+          fault(
+              Status.FAILED_PRECONDITION,
+              "its home %s decides: %s".formatted(exiled.home(), e.getMessage())));
+    }
+  }
+
+  @Override
+  public void recall(MigrationRef request, StreamObserver<MigrateEvent> observer) {
+    MigrateStream listener = new MigrateStream((ServerCallStreamObserver<MigrateEvent>) observer);
+    try {
+      Facts facts = find(request.getId());
+      move(new Migrations.Exiled(request.getId(), facts.from), facts.from, listener);
+    } catch (StatusRuntimeException e) {
+      listener.fail(e);
+    } catch (RuntimeException e) {
+      LOG.error("a recall could not begin", e);
       listener.fail(fault(Status.INTERNAL, e.toString()));
     }
   }
@@ -211,7 +252,12 @@ final class ControlService extends ControlGrpc.ControlImplBase {
 
   @Override
   public void show(MigrationRef request, StreamObserver<Report> observer) {
-    answer(observer, () -> Reports.of(find(request.getId())));
+    answer(
+        observer,
+        () ->
+            Reports.of(find(request.getId())).toBuilder()
+                .setHeld(migrations.atHome(request.getId()).map(HomeMigration::held).orElse(0))
+                .build());
   }
 
   private Facts find(String id) {

@@ -2,8 +2,12 @@ package dev.exile.agent;
 
 import dev.exile.migration.PeerLink;
 import dev.exile.rpc.peer.Answer;
+import dev.exile.rpc.peer.Departure;
 import dev.exile.rpc.peer.EndedNotice;
+import dev.exile.rpc.peer.Found;
 import dev.exile.rpc.peer.MigrationId;
+import dev.exile.rpc.peer.MoveReply;
+import dev.exile.rpc.peer.MoveRequest;
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.PeerGrpc;
@@ -34,6 +38,7 @@ import java.util.regex.Pattern;
 final class GrpcPeer implements PeerLink, AutoCloseable {
   private static final Duration NEGOTIATION = Duration.ofSeconds(30);
   private static final Duration RESTORING = Duration.ofSeconds(150);
+  private static final Duration MOVING = Duration.ofSeconds(330);
   private static final Duration DECISION = Duration.ofSeconds(5);
   private static final Duration DELIVERY = Duration.ofSeconds(30);
   private static final Duration CARRIER = Duration.ofSeconds(10);
@@ -111,6 +116,36 @@ final class GrpcPeer implements PeerLink, AutoCloseable {
   @Override
   public String observe(Observation seen) throws IOException {
     return call(DECISION, stub -> stub.observe(seen)).getState();
+  }
+
+  @Override
+  public MoveReply move(MoveRequest request) throws IOException {
+    return call(MOVING, stub -> stub.move(request));
+  }
+
+  @Override
+  public Found look(Departure departure) throws IOException {
+    return call(NEGOTIATION, stub -> stub.look(departure));
+  }
+
+  @Override
+  public RestoreRequest depart(Departure departure) throws IOException {
+    return call(RESTORING, stub -> stub.depart(departure));
+  }
+
+  @Override
+  public String hold(String id) throws IOException {
+    return call(DECISION, stub -> stub.hold(ref(id))).getState();
+  }
+
+  @Override
+  public String stay(String id) throws IOException {
+    return call(DECISION, stub -> stub.stay(ref(id))).getState();
+  }
+
+  @Override
+  public String leave(String id) throws IOException {
+    return call(DECISION, stub -> stub.leave(ref(id))).getState();
   }
 
   /** Asks for its board, see {@link PeerBoard}; the observer hears of every end, this one's too. */

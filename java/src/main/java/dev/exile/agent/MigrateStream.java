@@ -104,6 +104,11 @@ final class MigrateStream implements ProgressListener {
     end(report.build());
   }
 
+  /** A move of which this stream has only been told the end. */
+  void ended(Report report) {
+    end(report);
+  }
+
   synchronized void fail(StatusRuntimeException failure) {
     closed = true;
     if (!stream.isCancelled()) {

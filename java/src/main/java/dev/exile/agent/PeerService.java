@@ -6,8 +6,12 @@ import dev.exile.migration.PeerLink;
 import dev.exile.negotiation.Admission;
 import dev.exile.negotiation.Refusal;
 import dev.exile.rpc.peer.Answer;
+import dev.exile.rpc.peer.Departure;
 import dev.exile.rpc.peer.EndedNotice;
+import dev.exile.rpc.peer.Found;
 import dev.exile.rpc.peer.MigrationId;
+import dev.exile.rpc.peer.MoveReply;
+import dev.exile.rpc.peer.MoveRequest;
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.PeerGrpc;
@@ -190,6 +194,36 @@ final class PeerService extends PeerGrpc.PeerImplBase {
   @Override
   public void observe(Observation seen, StreamObserver<Standing> observer) {
     answer(observer, caller -> standing(migrations.observe(seen, caller)));
+  }
+
+  @Override
+  public void move(MoveRequest request, StreamObserver<MoveReply> observer) {
+    answer(observer, caller -> migrations.move(request.getId(), request.getTo()));
+  }
+
+  @Override
+  public void look(Departure departure, StreamObserver<Found> observer) {
+    answer(observer, caller -> migrations.look(departure, caller));
+  }
+
+  @Override
+  public void depart(Departure departure, StreamObserver<RestoreRequest> observer) {
+    answer(observer, caller -> migrations.depart(departure, caller));
+  }
+
+  @Override
+  public void hold(MigrationId request, StreamObserver<Standing> observer) {
+    answer(observer, caller -> standing(migrations.hold(request.getId(), caller)));
+  }
+
+  @Override
+  public void stay(MigrationId request, StreamObserver<Standing> observer) {
+    answer(observer, caller -> standing(migrations.stay(request.getId(), caller)));
+  }
+
+  @Override
+  public void leave(MigrationId request, StreamObserver<Standing> observer) {
+    answer(observer, caller -> standing(migrations.leave(request.getId(), caller)));
   }
 
   @Override

@@ -3,12 +3,14 @@ package dev.exile.agent;
 import dev.exile.migration.DestinationState;
 import dev.exile.migration.Facts;
 import dev.exile.migration.HomeState;
+import dev.exile.migration.MigrationId;
 import dev.exile.negotiation.Refusal;
 import dev.exile.rpc.control.FeltConnection;
 import dev.exile.rpc.control.Phase;
 import dev.exile.rpc.control.Report;
 import dev.exile.rpc.control.SignalCount;
 import dev.exile.rpc.control.Sockets;
+import dev.exile.rpc.peer.MoveReply;
 import dev.exile.signals.SignalNames;
 import dev.exile.sockets.Felt;
 import java.util.Collection;
@@ -23,7 +25,7 @@ final class Reports {
   static Report of(Facts facts) {
     Report.Builder report =
         Report.newBuilder()
-            .setId(facts.id)
+            .setId(MigrationId.base(facts.id))
             .setPid(facts.pid)
             .setCommand(facts.command)
             .setFrom(facts.from)
@@ -42,6 +44,7 @@ final class Reports {
                     .setTakeMillis(facts.takeMicros / 1000.0)
                     .setReconnectMillis(facts.reconnectMicros / 1000.0))
             .setRole(facts.role)
+            .addAllWay(way(facts))
             .setStartedMillis(facts.startedMillis);
     facts
         .phases()
@@ -60,6 +63,34 @@ final class Reports {
     report.setFelt(felt(facts.felt));
     report.addAllRefusals(refusals(facts.refusals));
     return report.build();
+  }
+
+  private static List<String> way(Facts facts) {
+    if (!facts.role.equals("home")) {
+      return List.of();
+    }
+    return facts.way.isEmpty() ? List.of(facts.from, facts.to) : facts.way;
+  }
+
+  /** A further leg, as home tells of it. */
+  static Report of(MoveReply moved) {
+    return Report.newBuilder()
+        .setId(moved.getId())
+        .setPid(moved.getPid())
+        .setCommand(moved.getCommand())
+        .setFrom(moved.getFrom())
+        .setTo(moved.getTo())
+        .setOutcome(moved.getOutcome())
+        .setReason(moved.getReason())
+        .setFrozenMillis(moved.getFrozenMillis())
+        .setTotalMillis(moved.getTotalMillis())
+        .setSockets(Sockets.newBuilder().setEstablished(moved.getEstablished()))
+        .addAllRefusals(
+            refusals(
+                moved.getRefusalsList().stream()
+                    .map(reason -> new Refusal(reason.getWhat(), reason.getRemedy()))
+                    .toList()))
+        .build();
   }
 
   private static dev.exile.rpc.control.Felt felt(Felt felt) {
@@ -107,7 +138,7 @@ final class Reports {
       };
     }
     return switch (DestinationState.valueOf(facts.state)) {
-      case RUNNING, ENDED -> "migrated";
+      case RUNNING, DEPARTING, LEAVING, LEFT, ENDED -> "migrated";
       case ABORTED -> "rolled-back";
       default -> "";
     };

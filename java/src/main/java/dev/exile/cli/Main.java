@@ -25,6 +25,7 @@ import picocli.CommandLine.Spec;
     },
     subcommands = {
       MigrateCommand.class,
+      RecallCommand.class,
       CheckCommand.class,
       PsCommand.class,
       ShowCommand.class,

@@ -26,6 +26,8 @@ import java.util.List;
  * @param startedMillis wall clock, since 1970
  * @param signals held in exile and forwarded since, by number; known at home only
  * @param felt what the clients felt of the move; known at home only
+ * @param way the hosts that it has been on, home first; known at home only
+ * @param held connections that hold home: they are relayed there; known at home only
  */
 @JsonPropertyOrder({
   "id",
@@ -46,7 +48,9 @@ import java.util.List;
   "state",
   "startedMillis",
   "signals",
-  "felt"
+  "felt",
+  "way",
+  "held"
 })
 record MigrationView(
     String id,
@@ -67,7 +71,9 @@ record MigrationView(
     String state,
     long startedMillis,
     List<SignalCount> signals,
-    FeltView felt) {
+    FeltView felt,
+    List<String> way,
+    int held) {
   record Phase(String name, long millis) {}
 
   record SignalCount(int number, String name, long held, long forwarded) {}
@@ -100,6 +106,8 @@ record MigrationView(
         report.getSignalsList().stream()
             .map(s -> new SignalCount(s.getNumber(), s.getName(), s.getHeld(), s.getForwarded()))
             .toList(),
-        FeltView.of(report.getFelt()));
+        FeltView.of(report.getFelt()),
+        List.copyOf(report.getWayList()),
+        report.getHeld());
   }
 }

@@ -3,6 +3,7 @@ package dev.exile.cli;
 import dev.exile.rpc.control.MigrationRef;
 import java.io.PrintWriter;
 import java.time.Instant;
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -39,7 +40,8 @@ final class ShowCommand implements Callable<Integer> {
   private static void print(MigrationView view, PrintWriter out) {
     line(out, "id", view.id());
     line(out, "process", view.command() + " (PID " + view.pid() + ")");
-    line(out, "way", view.from() + " -> " + view.to() + ", this host is " + view.role());
+    List<String> way = view.way().isEmpty() ? List.of(view.from(), view.to()) : view.way();
+    line(out, "way", String.join(" -> ", way) + ", this host is " + view.role());
     line(out, "algorithm", view.algorithm());
     line(out, "started", Instant.ofEpochMilli(view.startedMillis()).toString());
     line(out, "state", view.state());
@@ -58,6 +60,9 @@ final class ShowCommand implements Callable<Integer> {
             + view.sockets().listening()
             + " listening; taken in %.1f ms, reconnected in %.1f ms"
                 .formatted(view.sockets().takeMillis(), view.sockets().reconnectMillis()));
+    if (!view.way().isEmpty()) {
+      line(out, "held", view.held() + " connections hold " + view.from());
+    }
     if (view.felt().connections() > 0) {
       line(out, "clients", view.felt().line());
       view.felt().worst().forEach(one -> line(out, "client", one.line()));

@@ -50,6 +50,7 @@ public final class Inet {
   /** As much of struct tcp_info as is used here, and offsets in it. */
   private static final int TCP_INFO_BYTES = 136;
 
+  private static final int TCPI_UNACKED = 24;
   private static final int TCPI_LAST_DATA_SENT = 44;
   private static final int TCPI_LAST_DATA_RECV = 52;
   private static final int TCPI_BYTES_ACKED = 120;
@@ -131,6 +132,17 @@ public final class Inet {
     return new Ages(
         Integer.toUnsignedLong(info.getInt(TCPI_LAST_DATA_SENT)),
         Integer.toUnsignedLong(info.getInt(TCPI_LAST_DATA_RECV)));
+  }
+
+  /** How many connections a listener holds that nobody has accepted yet. */
+  public static int backlog(int fd) throws Errno {
+    byte[] bytes = new byte[TCP_INFO_BYTES];
+    try {
+      LibC.getsockopt(fd, IPPROTO_TCP, TCP_INFO, bytes, new int[] {bytes.length});
+    } catch (LastErrorException e) {
+      throw failed("getsockopt(TCP_INFO)", fd, e);
+    }
+    return ByteBuffer.wrap(bytes).order(ByteOrder.nativeOrder()).getInt(TCPI_UNACKED);
   }
 
   /** Bytes written and not yet acknowledged by the peer; its own FIN counts. */
@@ -274,7 +286,7 @@ public final class Inet {
     }
   }
 
-  private static boolean becomesWritable(int fd, int timeoutMillis) throws Errno {
+  static boolean becomesWritable(int fd, int timeoutMillis) throws Errno {
     return poll(fd, POLLOUT, timeoutMillis) != 0;
   }
 

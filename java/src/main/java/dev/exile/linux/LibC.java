@@ -58,10 +58,13 @@ final class LibC {
   /** -1 with {@link com.sun.jna.Native#getLastError}: called often, it makes no garbage. */
   static native long recv(int fd, long buffer, long length, int flags);
 
-  /** The same. */
+  /** The same into an array. */
+  static native long recv(int fd, byte[] buffer, long length, int flags);
+
+  /** As {@link #recv}. */
   static native long send(int fd, byte[] buffer, long length, int flags);
 
-  /** The same; {@code message} is the address of a struct msghdr. */
+  /** As {@link #recv}; {@code message} is the address of a struct msghdr. */
   static native long recvmsg(int fd, long message, int flags);
 
   /** The same. */

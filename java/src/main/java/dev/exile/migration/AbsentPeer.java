@@ -1,7 +1,11 @@
 package dev.exile.migration;
 
 import dev.exile.rpc.peer.Answer;
+import dev.exile.rpc.peer.Departure;
 import dev.exile.rpc.peer.EndedNotice;
+import dev.exile.rpc.peer.Found;
+import dev.exile.rpc.peer.MoveReply;
+import dev.exile.rpc.peer.MoveRequest;
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.RestoreReply;
@@ -60,6 +64,36 @@ record AbsentPeer(String host) implements PeerLink {
 
   @Override
   public String observe(Observation seen) throws IOException {
+    throw absent();
+  }
+
+  @Override
+  public MoveReply move(MoveRequest request) throws IOException {
+    throw absent();
+  }
+
+  @Override
+  public Found look(Departure departure) throws IOException {
+    throw absent();
+  }
+
+  @Override
+  public RestoreRequest depart(Departure departure) throws IOException {
+    throw absent();
+  }
+
+  @Override
+  public String hold(String id) throws IOException {
+    throw absent();
+  }
+
+  @Override
+  public String stay(String id) throws IOException {
+    throw absent();
+  }
+
+  @Override
+  public String leave(String id) throws IOException {
     throw absent();
   }
 

@@ -86,6 +86,33 @@ final class CellTraffic {
     }
   }
 
+  /**
+   * What a former host has delivered, as {@link #halt} has told there.
+   *
+   * @param stopSignal what the root is stopped by; 0: it runs
+   */
+  void carryOn(byte[] delivered, int stopSignal) throws IOException {
+    Files.write(record, delivered);
+    facts.stopSignal = stopSignal;
+  }
+
+  /**
+   * The process is about to leave: nothing is delivered to it any more.
+   *
+   * @return the record of what was
+   */
+  byte[] halt() throws IOException {
+    Post leaving;
+    synchronized (this) {
+      leaving = post;
+      post = null;
+    }
+    if (leaving != null) {
+      leaving.leave();
+    }
+    return Files.exists(record) ? Files.readAllBytes(record) : new byte[0];
+  }
+
   /** Home forwards signals. */
   SignalReceipt deliver(SignalBatch batch) throws IOException {
     Post carrier;

@@ -1,5 +1,7 @@
 package dev.exile.migration;
 
+import dev.exile.negotiation.Survey;
+import dev.exile.rpc.peer.Departure;
 import dev.exile.rpc.peer.EndedNotice;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.RestoreRequest;
@@ -41,6 +43,9 @@ public final class DestinationMigration {
   /** After the process's end, connections that move no byte for so long are reset. */
   private static final long DRAIN_NANOS = TimeUnit.SECONDS.toNanos(10);
 
+  /** Room beside the images for what is under way in connections, see Passages. */
+  private static final long UNDER_WAY_BYTES = 256L << 20;
+
   private static final long ASK_AFTER_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final Site site;
@@ -56,6 +61,11 @@ public final class DestinationMigration {
   private final long reservedBytes;
 
   private final Removals removals;
+
+  /** One at a time leaves, or is told to stay. */
+  private final Object departing = new Object();
+
+  private volatile Leaving leaving;
   private boolean homeKnows;
   private RelayStats drained;
   private long drainedNanos;
@@ -95,6 +105,14 @@ public final class DestinationMigration {
     try {
       lifecycle.begin("accepted from " + home.host());
       carriers.register(facts.id, home.host(), images, relay, reservedBytes);
+      if (!offer.getImagesFrom().isEmpty()) {
+        carriers.register(
+            facts.id + Leaving.IMAGES,
+            offer.getImagesFrom(),
+            images,
+            null,
+            reservedBytes + UNDER_WAY_BYTES);
+      }
       carriers.admit(facts.id, datagrams);
     } catch (IOException | RuntimeException e) {
       Directories.delete(images);
@@ -143,6 +161,9 @@ public final class DestinationMigration {
       lifecycle.enter(DestinationState.RESTORING, "all images are here");
     }
     try {
+      if (request.getPassages()) {
+        traffic.carryOn(request.getDelivered().toByteArray(), request.getStopSignal());
+      }
       restoration.start(request, time);
       Map<Integer, Integer> members = restoration.awaitHook();
       synchronized (this) {
@@ -246,7 +267,7 @@ public final class DestinationMigration {
    */
   private void finish() throws IOException {
     relay.close();
-    carriers.unregister(facts.id);
+    unregister();
     boolean clean = removals.done("line to its cell", restoration::closeLife);
     clean &= removals.done("cgroup", () -> FrozenTree.removeCgroup(facts));
     clean &= removals.done("record of signals", traffic::end);
@@ -313,13 +334,22 @@ public final class DestinationMigration {
     }
   }
 
-  /** Where home cannot have decided yet: the same. */
+  /** Where home cannot have decided yet: the same; a process that is about to leave stays. */
   void abortUnlessRestored(String reason) {
+    if (lifecycle.state() == DestinationState.DEPARTING && !facts.held) {
+      stay(reason);
+      return;
+    }
     synchronized (this) {
       if (lifecycle.state() != DestinationState.RESTORED) {
         abort(reason);
       }
     }
+  }
+
+  private void unregister() {
+    carriers.unregister(facts.id);
+    carriers.unregister(facts.id + Leaving.IMAGES);
   }
 
   private void undo() {
@@ -330,10 +360,11 @@ public final class DestinationMigration {
 
   private boolean removedAll() {
     restoration.kill(facts.reason);
-    carriers.unregister(facts.id);
+    unregister();
     relay.close();
     boolean clean = removals.done("line to its cell", restoration::closeLife);
     clean &= removals.done("streams", streams::drop);
+    clean &= removals.done("record of signals", traffic::end);
     clean &= removals.done("device for datagrams", datagrams::close);
     clean &= removals.done("cgroup", () -> FrozenTree.endBody(facts));
     clean &= removals.done("unix sockets", () -> UnixPaths.remove(facts.unixPaths));
@@ -361,8 +392,10 @@ public final class DestinationMigration {
         traffic.tell();
         traffic.watch();
       }
+      case DEPARTING -> askWhether();
+      case LEAVING -> leave();
       case ENDED -> finish();
-      case ABORTED -> {}
+      case ABORTED, LEFT -> {}
     }
   }
 
@@ -382,6 +415,160 @@ public final class DestinationMigration {
       if (silence > SILENCE_NANOS) {
         abortUnlessRestored("nothing is heard of " + home.host() + ": " + e.getMessage());
       }
+    }
+  }
+
+  // ---- It moves on. ----
+
+  /** What it needs at the next host, and why it cannot leave. */
+  Survey.Findings look() throws IOException {
+    if (lifecycle.state() != DestinationState.RUNNING) {
+      throw new IOException("it does not run at " + site.host() + ", it is " + lifecycle.state());
+    }
+    return new LeavingSurvey(site, facts, relay, streams).look(restoration.cell());
+  }
+
+  /**
+   * Freezes it, and sends it to the next host.
+   *
+   * @throws IOException where that fails; it runs on here then
+   */
+  RestoreRequest depart(Departure departure, PeerLink next)
+      throws IOException, InterruptedException {
+    synchronized (departing) {
+      Leaving starting = new Leaving(site, facts, relay, traffic, restoration.cell(), departure);
+      synchronized (this) {
+        if (lifecycle.state() != DestinationState.RUNNING) {
+          throw new IOException("told to depart while " + lifecycle.state());
+        }
+        homeHeardNanos = System.nanoTime();
+        lifecycle.enter(DestinationState.DEPARTING, "moves on to " + departure.getTo());
+        leaving = starting;
+      }
+      try {
+        unregister();
+        RestoreRequest request = starting.go(next);
+        homeHeardNanos = System.nanoTime();
+        return request;
+      } catch (IOException | InterruptedException | RuntimeException e) {
+        goOn(e.getMessage() == null ? e.toString() : e.getMessage());
+        throw e;
+      }
+    }
+  }
+
+  /** From now on only home's word lets it run here. */
+  DestinationState hold() throws IOException {
+    synchronized (departing) {
+      Leaving holding = leaving;
+      if (lifecycle.state() != DestinationState.DEPARTING || holding == null) {
+        throw new IOException("it does not stand still at " + site.host() + " any more");
+      }
+      holding.checkWhole();
+      homeHeardNanos = System.nanoTime();
+      // In this order: where the disk knows nothing of it, the guard has thawed.
+      facts.held = true;
+      site.journal().save(facts);
+      holding.hold();
+      return lifecycle.state();
+    }
+  }
+
+  /** It does not move on: it runs here again. May be called again. */
+  DestinationState stay(String reason) {
+    homeHeardNanos = System.nanoTime();
+    Leaving ending = leaving;
+    if (ending != null) {
+      ending.cancel(reason);
+    }
+    synchronized (departing) {
+      if (lifecycle.state() == DestinationState.DEPARTING) {
+        goOn(reason);
+      }
+      return lifecycle.state();
+    }
+  }
+
+  private void goOn(String reason) {
+    LOG.info("{}: stays at {}: {}", facts.id, site.host(), reason);
+    try {
+      if (leaving == null) {
+        Leaving.thaw(site, facts);
+      } else {
+        leaving.thaw();
+      }
+    } catch (IOException e) {
+      LOG.error("{}: cannot give process {} back its freedom", facts.id, facts.pid, e);
+    }
+    leaving = null;
+    facts.held = false;
+    ExileState.leave(facts);
+    lifecycle.force(DestinationState.RUNNING, reason);
+    relay.goOn();
+    carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
+    traffic.begin();
+    try {
+      Directories.delete(site.images(facts.id));
+    } catch (IOException e) {
+      LOG.error("{}: cannot remove its images", facts.id, e);
+    }
+  }
+
+  /** It runs at the next host: all of it here is dropped. May be called again. */
+  DestinationState leave() {
+    homeHeardNanos = System.nanoTime();
+    synchronized (departing) {
+      synchronized (this) {
+        if (lifecycle.state() == DestinationState.DEPARTING) {
+          if (!facts.held) {
+            LOG.error("{}: told to leave, but it was never held here", facts.id);
+            return lifecycle.state();
+          }
+          lifecycle.force(DestinationState.LEAVING, "has moved on");
+        }
+        if (lifecycle.state() == DestinationState.LEAVING && left()) {
+          facts.processState = null;
+          lifecycle.force(DestinationState.LEFT, "has moved on");
+        }
+        return lifecycle.state();
+      }
+    }
+  }
+
+  private boolean left() {
+    boolean clean = true;
+    if (leaving != null) {
+      clean = removals.done("guard", leaving::end);
+    }
+    clean &= removals.done("log", () -> Files.deleteIfExists(site.log(facts.id, "dump")));
+    return clean && removedAll();
+  }
+
+  /**
+   * Undecided about a departure: home is asked. One that is silent cannot commit what was never
+   * held.
+   */
+  private void askWhether() throws IOException {
+    long silence = System.nanoTime() - homeHeardNanos;
+    if (silence < ASK_AFTER_NANOS) {
+      return;
+    }
+    String answer;
+    try {
+      answer = home.ask(facts.id, PATIENCE);
+    } catch (IOException e) {
+      if (silence > SILENCE_NANOS && !facts.held) {
+        stay("nothing is heard of " + home.host() + ": " + e.getMessage());
+      }
+      return;
+    }
+    homeHeardNanos = System.nanoTime();
+    if (answer.equals(PeerLink.UNKNOWN)
+        || answer.equals(HomeState.FORWARDING.name())
+        || (!facts.held && !answer.equals(HomeState.RESTORING.name()))) {
+      stay(home.host() + " knows of no departure");
+    } else if (answer.equals(HomeState.ROLLED_BACK.name())) {
+      leave();
     }
   }
 
@@ -439,8 +626,14 @@ public final class DestinationMigration {
         }
         restoration.takeUp();
       }
-      case ENDED, ABORTED -> relay.close();
-      case ABORTING -> {}
+      case DEPARTING -> {
+        restoration.takeUp();
+        if (!facts.held) {
+          stay("the agent of " + site.host() + " was restarted"); // the guard has thawed it
+        }
+      }
+      case ENDED, ABORTED, LEFT -> relay.close();
+      case ABORTING, LEAVING -> {}
     }
   }
 

@@ -10,8 +10,11 @@ import java.util.Set;
  *
  * <pre>
  *  RECEIVING -> RESTORING -> RESTORED -> COMMITTED -> RUNNING -> ENDED
- *      |            |            |
- *      +------------+------------+--> ABORTING -> ABORTED
+ *      |            |            |                    |  ^
+ *      +------------+------------+--> ABORTING        v  |
+ *                                        |         DEPARTING -> LEAVING -> LEFT
+ *                                        v
+ *                                     ABORTED
  * </pre>
  */
 public enum DestinationState {
@@ -27,6 +30,12 @@ public enum DestinationState {
   RUNNING,
   /** The process has ended here. Final. */
   ENDED,
+  /** It is about to move on: frozen, or on its way; home decides. */
+  DEPARTING,
+  /** It runs elsewhere; what is left here is being removed. */
+  LEAVING,
+  /** It has moved on. Final. */
+  LEFT,
   /** What was made for it is being removed. */
   ABORTING,
   /** Nothing of it is left, and it never ran here. Final. */
@@ -40,7 +49,9 @@ public enum DestinationState {
     MOVES.put(RESTORING, EnumSet.of(RESTORED, ABORTING));
     MOVES.put(RESTORED, EnumSet.of(COMMITTED, ABORTING));
     MOVES.put(COMMITTED, EnumSet.of(RUNNING));
-    MOVES.put(RUNNING, EnumSet.of(ENDED));
+    MOVES.put(RUNNING, EnumSet.of(ENDED, DEPARTING));
+    MOVES.put(DEPARTING, EnumSet.of(RUNNING, LEAVING));
+    MOVES.put(LEAVING, EnumSet.of(LEFT));
     MOVES.put(ABORTING, EnumSet.of(ABORTED));
   }
 

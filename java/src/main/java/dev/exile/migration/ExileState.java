@@ -20,9 +20,14 @@ final class ExileState {
    * @throws IllegalStateException where the process is in a state from which none goes into exile
    */
   static void enter(Facts facts) throws IOException {
-    Optional<ProcessState> now = ProcessState.read(facts.pid);
+    enter(facts, facts.pid);
+  }
+
+  /** The same where it has another PID than at home. */
+  static void enter(Facts facts, int pid) throws IOException {
+    Optional<ProcessState> now = ProcessState.read(pid);
     if (now.isEmpty() || now.get() == ProcessState.ZOMBIE) {
-      throw new ProcessEndedException(facts.pid);
+      throw new ProcessEndedException(pid);
     }
     ProcessState.Course course = new ProcessState.Course(now.get());
     course.intoExile();

@@ -47,6 +47,21 @@ public final class Facts {
   /** Where it goes. */
   public String to = "";
 
+  /** At home: the leg that has brought it to where it is; empty: the migration itself has. */
+  volatile String leg = "";
+
+  /** At home: the number of the latest leg, whatever became of it. */
+  int legs = 1;
+
+  /** At home: the hosts that it has been on, in order; replaced, never changed. */
+  public volatile List<String> way = List.of();
+
+  /** At home: where it still stands should the latest leg be undone; empty once it cannot be. */
+  String unsettledHost = "";
+
+  /** At home: the leg that had brought it there. */
+  String unsettledLeg = "";
+
   /** Name of the algorithm. */
   public String algorithm = "";
 
@@ -109,6 +124,15 @@ public final class Facts {
   /** The listeners to be relayed, by key; replaced, never changed. */
   volatile Map<Integer, String> listenerAddresses = Map.of();
 
+  /** At the destination: where listeners are that could not be bound as at home, by key. */
+  volatile Map<Integer, String> listenerBinds = Map.of();
+
+  /** At the destination: the root's process group is orphaned. */
+  boolean orphaned;
+
+  /** At the destination, about to move on: only home's word thaws it. */
+  volatile boolean held;
+
   /** At home: the SysV objects that travelled. */
   List<SysvObject> sysvObjects = List.of();
 
@@ -150,6 +174,11 @@ public final class Facts {
 
   /** At home: the process has ended by itself before COMMIT. */
   public boolean exited;
+
+  /** The leg by which the host where it runs knows it. */
+  public String currentLeg() {
+    return leg.isEmpty() ? id : leg;
+  }
 
   /** How long each state lasted, in milliseconds, by its name in lower case, in order. */
   public Map<String, Long> phases() {

@@ -2,12 +2,14 @@ package dev.exile.migration;
 
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Place;
+import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.Signal;
 import dev.exile.rpc.peer.SignalBatch;
 import dev.exile.shim.ShimException;
 import dev.exile.signals.Deputies;
 import dev.exile.signals.Deputizing;
 import dev.exile.signals.SentSignal;
+import dev.exile.sockets.Carrier;
 import dev.exile.streams.HomeStreams;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -36,7 +38,8 @@ final class Forwarding {
 
   private final Site site;
   private final Facts facts;
-  private final PeerLink peer;
+  private volatile PeerLink peer;
+  private volatile boolean paused;
   private final HomeSockets sockets;
   private final HomeStreams streams;
   private final Deputies deputies;
@@ -89,10 +92,41 @@ final class Forwarding {
     }
   }
 
+  /** The process is about to move on: signals and connections wait. */
+  void pause() {
+    paused = true;
+    sockets.pause();
+  }
+
+  /**
+   * Goes on, as the facts tell where it is.
+   *
+   * @param there that host
+   * @param carrier a first one to it, or null
+   */
+  void resume(PeerLink there, Carrier carrier) {
+    peer = there;
+    sockets.resume(there, carrier);
+    paused = false;
+  }
+
+  /** See {@link HomeSockets#named}. */
+  RestoreRequest named(RestoreRequest request) throws IOException {
+    return sockets.named(request);
+  }
+
+  /** Processes have ended that home has deputies of. */
+  void ended(List<Integer> pids) {
+    deputies.ended(pids);
+  }
+
   // ---- Signals there. ----
 
   private Map<Integer, Integer> deliver(List<SentSignal> batch) throws IOException {
-    SignalBatch.Builder request = SignalBatch.newBuilder().setId(facts.id);
+    if (paused) {
+      throw new IOException("it is on its way to another host; send again");
+    }
+    SignalBatch.Builder request = SignalBatch.newBuilder().setId(facts.currentLeg());
     List<SentSignal> taken = new ArrayList<>();
     for (SentSignal signal : batch) {
       if (signal.number() == SentSignal.SIGCONT) {

@@ -7,6 +7,7 @@ import dev.exile.ipc.HomeShared;
 import dev.exile.linux.Clocks;
 import dev.exile.memory.Algorithm;
 import dev.exile.memory.Journey;
+import dev.exile.negotiation.Refusal;
 import dev.exile.process.ProcessTree;
 import dev.exile.process.TimedWaits;
 import dev.exile.rpc.peer.Observation;
@@ -39,7 +40,7 @@ public final class HomeMigration {
   private static final long FELT_SECONDS = 5;
 
   private final Site site;
-  private final PeerLink peer;
+  private volatile PeerLink peer;
   private final Algorithm algorithm;
   private final ProgressListener listener;
   private final Facts facts;
@@ -56,6 +57,11 @@ public final class HomeMigration {
   private List<TimedWaits.Wait> waits = List.of();
   private HomeShared shared;
   private volatile Forwarding forwarding;
+
+  /** The leg that is under way, else null. */
+  private volatile HomeHop hop;
+
+  private PeerLink unsettled;
   private long frozenAtNanos;
   private long dumpedNanos;
   private volatile String cancelReason;
@@ -97,10 +103,16 @@ public final class HomeMigration {
             facts, HomeState.NEGOTIATING, HomeState::next, site.journal(), site.faults());
   }
 
-  /** A migration that the journal tells of, after the agent was started again. */
-  HomeMigration(Facts facts, PeerLink peer, Site site) {
+  /**
+   * A migration that the journal tells of, after the agent was started again.
+   *
+   * @param unsettled where the process stands if its latest leg was never begun to run, see {@link
+   *     Facts#unsettledHost}; else null
+   */
+  HomeMigration(Facts facts, PeerLink peer, PeerLink unsettled, Site site) {
     this.site = site;
     this.peer = peer;
+    this.unsettled = unsettled;
     this.facts = facts;
     this.algorithm = Algorithm.named(facts.algorithm);
     this.listener = ProgressListener.NONE;
@@ -361,6 +373,82 @@ public final class HomeMigration {
     }
   }
 
+  // ---- A further leg. ----
+
+  /**
+   * Moves the process on from where it is.
+   *
+   * @param next another host, or this one
+   */
+  HomeHop.Outcome move(PeerLink next) throws RefusedException {
+    HomeHop moving;
+    synchronized (this) {
+      refuseUnlessMovable(next);
+      facts.legs++;
+      moving =
+          new HomeHop(site, facts, forwarding, peer, next, MigrationId.leg(facts.id, facts.legs));
+      hop = moving;
+    }
+    try {
+      site.journal().save(facts); // a leg's number is never used twice
+      HomeHop.Outcome outcome = moving.run();
+      if (facts.to.equals(next.host())) {
+        peer = next;
+      }
+      return outcome;
+    } catch (IOException e) {
+      return new HomeHop.Outcome("rolled-back", "the journal cannot be written: " + e);
+    } finally {
+      hop = null;
+    }
+  }
+
+  private void refuseUnlessMovable(PeerLink next) throws RefusedException {
+    String why = null;
+    if (hop != null) {
+      why = "it is on its way to another host already";
+    } else if (lifecycle.state() != HomeState.FORWARDING || forwarding == null) {
+      why = "migration %s is %s".formatted(facts.id, lifecycle.state());
+    } else if (next.host().equals(facts.to)) {
+      why = "it runs at %s already".formatted(facts.to);
+    }
+    if (why != null) {
+      throw new RefusedException(
+          List.of(
+              new Refusal(
+                  "process %d cannot move: %s".formatted(facts.pid, why),
+                  "see exile show " + facts.id)));
+    }
+  }
+
+  /** Home's word on a leg, for a host that asks. */
+  String standing(String leg) {
+    HomeHop moving = hop;
+    boolean undecided =
+        (moving != null && (leg.equals(moving.leg()) || leg.equals(facts.currentLeg())))
+            || leg.equals(facts.unsettledLeg);
+    if (undecided) {
+      return HomeState.RESTORING.name();
+    }
+    return leg.equals(facts.currentLeg()) ? state().name() : HomeState.ROLLED_BACK.name();
+  }
+
+  /** Whether what a host tells of this leg is to be heeded. */
+  boolean isCurrent(String leg, String host) {
+    return leg.equals(facts.currentLeg()) && host.equals(facts.to);
+  }
+
+  /** Whether it is between two hosts. */
+  boolean isMoving() {
+    return hop != null;
+  }
+
+  /** Connections that hold home. */
+  public int held() {
+    HomeSockets relayed = sockets;
+    return relayed == null || state() != HomeState.FORWARDING ? 0 : relayed.held();
+  }
+
   /** The destination tells how the processes there stand. */
   void observe(Observation seen) throws IOException {
     running().observe(seen);
@@ -486,6 +574,7 @@ public final class HomeMigration {
   }
 
   private void resume() {
+    settleLeg();
     do {
       try {
         sockets = HomeSockets.ofParked(facts, peer, site);
@@ -501,6 +590,20 @@ public final class HomeMigration {
     } else {
       settle();
     }
+  }
+
+  /** A former agent has committed a leg, and the next host may not know. */
+  private void settleLeg() {
+    if (unsettled == null) {
+      return;
+    }
+    String leg = facts.unsettledLeg;
+    if (HomeHop.settle(site, facts, peer)) {
+      HomeHop.leave(unsettled, leg);
+    } else {
+      peer = unsettled;
+    }
+    unsettled = null;
   }
 
   // ---- Cancelling. ----

@@ -76,7 +76,7 @@ final class HomeSockets {
   }
 
   private static HomeRelay relay(Facts facts, PeerLink peer, Site site) throws IOException {
-    return new HomeRelay(facts.id, site.parks().open(parkName(facts)), peer::carrier);
+    return new HomeRelay(facts.currentLeg(), site.parks().open(parkName(facts)), peer::carrier);
   }
 
   private static String parkName(Facts facts) {
@@ -229,7 +229,7 @@ final class HomeSockets {
     }
   }
 
-  private static Endpoint endpoint(InetSocketAddress address) {
+  static Endpoint endpoint(InetSocketAddress address) {
     return Endpoint.newBuilder()
         .setAddress(address.getAddress().getHostAddress())
         .setPort(address.getPort())
@@ -265,6 +265,36 @@ final class HomeSockets {
     if (images != null) {
       images.close();
     }
+  }
+
+  /**
+   * Puts the true addresses of connections into a plan for the next host: where they have just been
+   * relayed they may have borne others.
+   */
+  RestoreRequest named(RestoreRequest request) throws IOException {
+    RestoreRequest.Builder named = request.toBuilder();
+    for (SocketPlan.Builder plan : named.getSocketsBuilderList()) {
+      HomeRelay.Addresses real = relay.addresses(plan.getName());
+      if (real != null) {
+        plan.setOwn(endpoint(real.own())).setPeer(endpoint(real.peer()));
+      }
+    }
+    return named.build();
+  }
+
+  /** Lets the carrier go; connections wait. */
+  void pause() {
+    relay.pause();
+  }
+
+  /** Relays again, to where the facts tell. */
+  void resume(PeerLink peer, Carrier carrier) {
+    relay.resume(facts.currentLeg(), peer::carrier, carrier);
+  }
+
+  /** Connections that are relayed here, or wait for that. */
+  int held() {
+    return relay.held();
   }
 
   /** What the clients felt of the move. */

@@ -3,9 +3,14 @@ package dev.exile.migration;
 import dev.exile.memory.Algorithm;
 import dev.exile.negotiation.Admission;
 import dev.exile.negotiation.Refusal;
+import dev.exile.negotiation.Survey;
 import dev.exile.process.ProcessTree;
+import dev.exile.rpc.peer.Departure;
+import dev.exile.rpc.peer.Found;
+import dev.exile.rpc.peer.MoveReply;
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Offer;
+import dev.exile.rpc.peer.Reason;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SignalBatch;
 import dev.exile.rpc.peer.SignalReceipt;
@@ -36,7 +41,7 @@ public final class Migrations implements AutoCloseable {
 
   private final Site site;
   private final CarrierServer carriers;
-  private final Function<String, DestinationRelay> relays;
+  private final Relays relays;
   private final Function<String, Optional<PeerLink>> peers;
   private final Map<String, HomeMigration> home = new ConcurrentHashMap<>();
   private final Map<String, DestinationMigration> destination = new ConcurrentHashMap<>();
@@ -51,6 +56,18 @@ public final class Migrations implements AutoCloseable {
   private volatile boolean stopping;
   private final Thread watcher = new Thread(this::watch, "migration-watch");
 
+  /** Makes the destination's half of a migration's relay. */
+  @FunctionalInterface
+  public interface Relays {
+    /**
+     * Makes one, with all that a former agent has left of it.
+     *
+     * @param leg its id
+     * @param recalled whether it is home's own process that comes back
+     */
+    DestinationRelay open(String leg, boolean recalled);
+  }
+
   /**
    * The migrations of a host.
    *
@@ -60,7 +77,7 @@ public final class Migrations implements AutoCloseable {
   public Migrations(
       Site site,
       CarrierServer carriers,
-      Function<String, DestinationRelay> relays,
+      Relays relays,
       Function<String, Optional<PeerLink>> peers) {
     this.site = site;
     this.carriers = carriers;
@@ -88,13 +105,19 @@ public final class Migrations implements AutoCloseable {
       if (HomeState.valueOf(facts.state).isFinal()) {
         past.put(facts.id, facts);
       } else {
-        home.put(facts.id, new HomeMigration(facts, peer(facts.to), site));
+        PeerLink unsettled = facts.unsettledHost.isEmpty() ? null : peer(facts.unsettledHost);
+        home.put(facts.id, new HomeMigration(facts, peer(facts.to), unsettled, site));
       }
     } else if (DestinationMigration.isOver(facts)) {
       past.put(facts.id, facts);
     } else {
       DestinationMigration migration =
-          new DestinationMigration(facts, peer(facts.from), site, carriers, relays.apply(facts.id));
+          new DestinationMigration(
+              facts,
+              peer(facts.from),
+              site,
+              carriers,
+              relays.open(facts.id, facts.from.equals(site.host())));
       destination.put(facts.id, migration);
       migration.takeUp();
     }
@@ -162,26 +185,101 @@ public final class Migrations implements AutoCloseable {
                   new Refusal(
                       "process %d is already in exile here: its home is %s (migration %s)"
                           .formatted(pid, other.facts().from, other.facts().id),
-                      "a process in exile cannot be moved on yet")));
+                      "exile migrate moves it on by its PID, exile recall %s brings it home"
+                          .formatted(MigrationId.base(other.facts().id)))));
         }
       }
     }
   }
 
-  /** Home's word on a migration, for a destination that asks. */
-  public String standingAtHome(String id) {
-    HomeMigration migration = home.get(id);
-    if (migration != null) {
-      return migration.state().name();
+  /**
+   * A process that is away from its home, or lives in a cell of it.
+   *
+   * @param id its migration
+   * @param home the host that decides
+   */
+  public record Exiled(String id, String home) {}
+
+  /** Whether the root of a tree is one, or the deputy of one. */
+  public Optional<Exiled> exiled(ProcessTree tree) {
+    int root = tree.root().pid();
+    for (HomeMigration other : home.values()) {
+      if (other.state() == HomeState.FORWARDING && other.facts().pid == root) {
+        return Optional.of(new Exiled(other.facts().id, site.host()));
+      }
     }
-    Facts facts = past.get(id);
+    for (DestinationMigration other : destination.values()) {
+      if (other.state() == DestinationState.RUNNING && other.facts().rootHere == root) {
+        return Optional.of(new Exiled(MigrationId.base(other.facts().id), other.facts().from));
+      }
+    }
+    return Optional.empty();
+  }
+
+  /** The home of a migration that this host has, or had, a part in. */
+  public Optional<String> homeOf(String id) {
+    return find(id).map(facts -> facts.from);
+  }
+
+  /** Moves a process of this home on, from where it is to another host or home. */
+  public MoveReply move(String id, String to) {
+    HomeMigration migration = home.get(MigrationId.base(id));
+    MoveReply.Builder reply = MoveReply.newBuilder().setId(MigrationId.base(id)).setTo(to);
+    try {
+      if (migration == null) {
+        throw refused("no migration " + id + " goes on at " + site.host(), "see exile ps");
+      }
+      Facts facts = migration.facts();
+      reply.setPid(facts.pid).setCommand(facts.command).setFrom(facts.to);
+      PeerLink next =
+          peers
+              .apply(to)
+              .orElseThrow(
+                  () ->
+                      refused(
+                          "no host is called '%s' at the process's home %s"
+                              .formatted(to, site.host()),
+                          "others go under 'peers' in that agent's configuration"));
+      if (stopping) {
+        throw refused("the agent of " + site.host() + " is being stopped", "try later");
+      }
+      HomeHop.Outcome outcome = migration.move(next);
+      return reply
+          .setOutcome(outcome.outcome())
+          .setReason(outcome.reason())
+          .setFrozenMillis(facts.frozenMillis)
+          .setTotalMillis(facts.totalMillis)
+          .setEstablished(facts.established)
+          .build();
+    } catch (RefusedException e) {
+      reply.setOutcome("refused").setReason(e.getMessage());
+      e.refusals()
+          .forEach(
+              refusal ->
+                  reply.addRefusals(
+                      Reason.newBuilder().setWhat(refusal.what()).setRemedy(refusal.remedy())));
+      return reply.build();
+    }
+  }
+
+  private static RefusedException refused(String what, String remedy) {
+    return new RefusedException(List.of(new Refusal(what, remedy)));
+  }
+
+  /** Home's word on a migration, or a leg of one, for a host that asks. */
+  public String standingAtHome(String id) {
+    HomeMigration migration = home.get(MigrationId.base(id));
+    if (migration != null) {
+      return migration.standing(id);
+    }
+    Facts facts = past.get(MigrationId.base(id));
     return facts == null ? PeerLink.UNKNOWN : facts.state;
   }
 
   /** The destination tells that the process has ended. */
   public String ended(String id, int waitStatus, String from) throws IOException {
-    HomeMigration migration = home.get(id);
-    if (migration != null && migration.facts().to.equals(from)) {
+    HomeMigration migration = home.get(MigrationId.base(id));
+    if (migration != null && migration.isCurrent(id, from)) {
       migration.ended(waitStatus);
       forget();
     }
@@ -190,8 +288,8 @@ public final class Migrations implements AutoCloseable {
 
   /** The destination tells how the processes there stand. */
   public String observe(Observation seen, String from) throws IOException {
-    HomeMigration migration = home.get(seen.getId());
-    if (migration != null && migration.facts().to.equals(from)) {
+    HomeMigration migration = home.get(MigrationId.base(seen.getId()));
+    if (migration != null && migration.isCurrent(seen.getId(), from)) {
       migration.observe(seen);
     }
     return standingAtHome(seen.getId());
@@ -210,13 +308,13 @@ public final class Migrations implements AutoCloseable {
   /** Reserves room for a process that this host has said yes to. */
   public void accept(Offer offer, PeerLink from) throws IOException {
     synchronized (destination) {
-      if (!MigrationId.isValid(offer.getId()) || find(offer.getId()).isPresent()) {
+      if (!MigrationId.isValid(offer.getId()) || isKnown(offer.getId())) {
         throw new IOException("not the id of a new migration: " + offer.getId());
       }
       if (stopping) {
         throw new IOException("the agent of " + site.host() + " is being stopped");
       }
-      DestinationRelay relay = relays.apply(offer.getId());
+      DestinationRelay relay = relays.open(offer.getId(), from.host().equals(site.host()));
       try {
         destination.put(
             offer.getId(), new DestinationMigration(offer, from, site, carriers, relay));
@@ -264,6 +362,55 @@ public final class Migrations implements AutoCloseable {
     return incoming(batch.getId(), from).deliver(batch);
   }
 
+  // ---- A process moves on from here. ----
+
+  /** What it needs at the next host, and why it cannot leave. */
+  public Found look(Departure departure, String from) throws IOException {
+    Survey.Findings findings = incoming(departure.getId(), from).look();
+    Found.Builder found = Found.newBuilder().setOffer(findings.offer());
+    findings
+        .refusals()
+        .forEach(
+            refusal ->
+                found.addRefusals(
+                    Reason.newBuilder().setWhat(refusal.what()).setRemedy(refusal.remedy())));
+    if (peers.apply(departure.getTo()).isEmpty()) {
+      found.addRefusals(
+          Reason.newBuilder()
+              .setWhat("no host is called '%s' at %s".formatted(departure.getTo(), site.host()))
+              .setRemedy("it goes under 'peers' in that agent's configuration"));
+    }
+    return found.build();
+  }
+
+  /** Freezes it and sends it to the next host. */
+  public RestoreRequest depart(Departure departure, String from)
+      throws IOException, InterruptedException {
+    DestinationMigration migration = incoming(departure.getId(), from);
+    return migration.depart(
+        departure,
+        peers
+            .apply(departure.getTo())
+            .orElseThrow(() -> new IOException("no host is called " + departure.getTo())));
+  }
+
+  /** From now on only home's word lets it run here. */
+  public String hold(String id, String from) throws IOException {
+    return incoming(id, from).hold().name();
+  }
+
+  /** It does not move on. */
+  public String stay(String id, String from) throws IOException {
+    return incoming(id, from).stay(from + " has rolled back").name();
+  }
+
+  /** It has moved on. */
+  public String leave(String id, String from) throws IOException {
+    String state = incoming(id, from).leave().name();
+    forget();
+    return state;
+  }
+
   private DestinationMigration incoming(String id, String from) throws IOException {
     DestinationMigration migration = destination.get(id);
     if (migration == null || !migration.facts().from.equals(from)) {
@@ -291,8 +438,19 @@ public final class Migrations implements AutoCloseable {
     HomeMigration here = home.get(id);
     if (here != null) {
       here.lookAtClients();
+      return Optional.of(here.facts());
     }
-    return all().stream().filter(facts -> facts.id.equals(id)).findFirst();
+    List<Facts> known =
+        all().stream().filter(facts -> MigrationId.base(facts.id).equals(id)).toList();
+    // Home's own, or else of what this host was told last.
+    return known.stream()
+        .filter(facts -> facts.role.equals("home"))
+        .findFirst()
+        .or(() -> known.stream().reduce((first, second) -> second));
+  }
+
+  private boolean isKnown(String id) {
+    return all().stream().anyMatch(facts -> facts.id.equals(id));
   }
 
   /** All migrations, oldest first. */
@@ -372,6 +530,9 @@ public final class Migrations implements AutoCloseable {
       if (!migration.awaitDone(Duration.ofNanos(Math.max(0, end - System.nanoTime())))) {
         LOG.warn("{}: still {}; the journal knows", migration.facts().id, migration.state());
       }
+    }
+    while (System.nanoTime() < end && home.values().stream().anyMatch(HomeMigration::isMoving)) {
+      Thread.sleep(STOP_POLL_MILLIS);
     }
     for (DestinationMigration migration : destination.values()) {
       migration.abortUnlessRestored("the agent of " + site.host() + " is being stopped");

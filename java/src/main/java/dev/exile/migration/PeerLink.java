@@ -1,7 +1,11 @@
 package dev.exile.migration;
 
 import dev.exile.rpc.peer.Answer;
+import dev.exile.rpc.peer.Departure;
 import dev.exile.rpc.peer.EndedNotice;
+import dev.exile.rpc.peer.Found;
+import dev.exile.rpc.peer.MoveReply;
+import dev.exile.rpc.peer.MoveRequest;
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.RestoreReply;
@@ -44,6 +48,24 @@ public interface PeerLink {
 
   /** Tells home how the processes here stand; returns home's state. */
   String observe(Observation seen) throws IOException;
+
+  /** Has home move a process of its own on; see peer.proto, Move. */
+  MoveReply move(MoveRequest request) throws IOException;
+
+  /** See peer.proto, Look. */
+  Found look(Departure departure) throws IOException;
+
+  /** See peer.proto, Depart. */
+  RestoreRequest depart(Departure departure) throws IOException;
+
+  /** See peer.proto, Hold; returns the state there. */
+  String hold(String id) throws IOException;
+
+  /** See peer.proto, Stay; returns the state there. */
+  String stay(String id) throws IOException;
+
+  /** See peer.proto, Leave; returns the state there. */
+  String leave(String id) throws IOException;
 
   /** Opens a new carrier connection. */
   Carrier carrier() throws IOException;

@@ -6,13 +6,10 @@ import dev.exile.ipc.HomeShared;
 import dev.exile.process.Cell;
 import dev.exile.process.Cgroup;
 import dev.exile.rpc.peer.DatagramPlan;
-import dev.exile.rpc.peer.Endpoint;
-import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.RestoreRequest;
-import dev.exile.rpc.peer.SocketPlan;
 import dev.exile.sockets.DestinationDatagrams;
 import dev.exile.sockets.DestinationRelay;
-import dev.exile.sockets.Reconnector;
+import dev.exile.sockets.Passages;
 import dev.exile.streams.DestinationStreams;
 import java.io.Closeable;
 import java.io.IOException;
@@ -21,7 +18,6 @@ import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -80,11 +76,8 @@ final class Restoration {
     Directories.create(site.log(facts.id, "restore").getParent());
     facts.established = request.getSocketsCount();
     facts.listening = request.getListenersCount();
-    Map<Integer, String> listeners = new LinkedHashMap<>();
-    for (ListenerPlan listener : request.getListenersList()) {
-      listeners.put(listener.getKey(), listener.getAddress() + " " + listener.getPort());
-    }
-    facts.listenerAddresses = listeners;
+    BoundListeners.settle(request, facts, site.images(facts.id));
+    facts.orphaned = request.getOrphaned();
     facts.members = List.copyOf(request.getPidsList());
     streams.make(request);
     facts.unixPaths = UnixPaths.named(request.getUnixPathsList());
@@ -194,57 +187,44 @@ final class Restoration {
   /** Gives the process its connections back. */
   void connect(RestoreRequest request, Map<Integer, Integer> members)
       throws IOException, InterruptedException {
-    List<Reconnector.Lost> sockets = new ArrayList<>();
-    for (SocketPlan socket : request.getSocketsList()) {
-      sockets.add(
-          new Reconnector.Lost(
-              Integer.toString(socket.getKey()),
-              new Reconnector.Place(members.get(socket.getPid()), socket.getFd()),
-              socket.getConnecting(),
-              socket.getShutWrite(),
-              inet(socket.getOwn()),
-              socket.hasPeer() ? inet(socket.getPeer()) : null));
+    Passages passages =
+        request.getPassages() ? Passages.load(site.images(facts.id)) : new Passages();
+    try (GivenSockets given = new GivenSockets(relay, passages)) {
+      given.connect(request, members);
+      streams.adopt(relay);
+      streams.start();
+      openListeners();
+      given.fill();
     }
-    Reconnector reconnector = relay.reconnector();
-    reconnector.reconnect(sockets, relay::attach);
-    reconnector.admit(
-        request.getListenersList().stream()
-            .map(plan -> new Reconnector.Place(members.get(plan.getPid()), plan.getFd()))
-            .toList());
+    divert(request, members);
+  }
+
+  private void divert(RestoreRequest request, Map<Integer, Integer> members) throws IOException {
     for (DatagramPlan socket : request.getDatagramsList()) {
       datagrams.divert(
           new DestinationDatagrams.Lost(
               members.get(socket.getPid()),
               socket.getFd(),
-              inet(socket.getOwn()),
-              socket.hasPeer() ? inet(socket.getPeer()) : null));
+              GivenSockets.inet(socket.getOwn()),
+              socket.hasPeer() ? GivenSockets.inet(socket.getPeer()) : null));
     }
-    streams.adopt(relay);
-    streams.start();
-    openListeners();
-  }
-
-  private static InetSocketAddress inet(Endpoint endpoint) throws IOException {
-    return new InetSocketAddress(InetAddress.getByName(endpoint.getAddress()), endpoint.getPort());
   }
 
   /** Tells the relay where the process listens; nothing else is attached from here on. */
   void openListeners() throws IOException {
-    for (Map.Entry<Integer, String> listener : facts.listenerAddresses.entrySet()) {
-      String[] parts = listener.getValue().split(" ", 2);
-      relay.listener(
-          Integer.toString(listener.getKey()), target(parts[0], Integer.parseInt(parts[1])));
+    for (int key : facts.listenerAddresses.keySet()) {
+      relay.listener(Integer.toString(key), target(BoundListeners.of(facts, key)));
     }
     relay.seal();
   }
 
   /** Where new connections to a listener are made: a wildcard is reached over loopback. */
-  private static InetSocketAddress target(String address, int port) throws IOException {
-    InetAddress bound = InetAddress.getByName(address);
-    if (bound.isAnyLocalAddress()) {
-      bound = InetAddress.getByName(bound.getAddress().length == 4 ? "127.0.0.1" : "::1");
+  private static InetSocketAddress target(InetSocketAddress bound) throws IOException {
+    InetAddress address = bound.getAddress();
+    if (address.isAnyLocalAddress()) {
+      address = InetAddress.getByName(address.getAddress().length == 4 ? "127.0.0.1" : "::1");
     }
-    return new InetSocketAddress(bound, port);
+    return new InetSocketAddress(address, bound.getPort());
   }
 
   /** Lets CRIU finish; on return the copy stands frozen, complete and alone. */
@@ -338,6 +318,11 @@ final class Restoration {
   /** True while the cell is there. */
   boolean alive() {
     return cell != null && cell.alive();
+  }
+
+  /** Where it lives; null before it is restored. */
+  Cell cell() {
+    return cell;
   }
 
   /** PIDs of its processes on this host. */

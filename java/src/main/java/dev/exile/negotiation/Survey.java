@@ -46,16 +46,20 @@ public final class Survey {
   private static final int O_RDONLY = 0;
   private static final int O_ACCMODE = 3;
 
+  private static final Set<String> CELLS_OWN = Set.of("pid", "mnt");
+
   private final ProcessTree tree;
   private final FileDigest digests;
+  private final boolean inCell;
   private final List<Refusal> refusals = new ArrayList<>();
   private final Map<String, FileNeed> files = new LinkedHashMap<>();
   private final Set<String> mapped = new HashSet<>();
   private final Offer.Builder offer = Offer.newBuilder();
 
-  private Survey(ProcessTree tree, FileDigest digests) {
+  private Survey(ProcessTree tree, FileDigest digests, boolean inCell) {
     this.tree = tree;
     this.digests = digests;
+    this.inCell = inCell;
   }
 
   /**
@@ -68,7 +72,18 @@ public final class Survey {
 
   /** Looks the tree over. */
   public static Findings of(ProcessTree tree, Criu criu, FileDigest digests) throws IOException {
-    Survey survey = new Survey(tree, digests);
+    return of(tree, criu, digests, false);
+  }
+
+  /** Looks a tree over that lives in a cell here. */
+  public static Findings inCell(ProcessTree tree, Criu criu, FileDigest digests)
+      throws IOException {
+    return of(tree, criu, digests, true);
+  }
+
+  private static Findings of(ProcessTree tree, Criu criu, FileDigest digests, boolean inCell)
+      throws IOException {
+    Survey survey = new Survey(tree, digests, inCell);
     survey.processes();
     survey.descriptors();
     survey.sockets();
@@ -141,7 +156,8 @@ public final class Survey {
     for (String namespace : NAMESPACES) {
       String theirs = Proc.link(process.pid(), "ns/" + namespace).orElse("");
       String ours = Proc.link(ownPid(), "ns/" + namespace).orElse("");
-      if (!theirs.isEmpty() && !theirs.equals(ours)) {
+      boolean own = inCell && CELLS_OWN.contains(namespace);
+      if (!own && !theirs.isEmpty() && !theirs.equals(ours)) {
         refuse(
             name(process) + " lives in a " + namespace + " namespace of its own",
             "processes inside containers cannot be moved; run an agent inside the container");

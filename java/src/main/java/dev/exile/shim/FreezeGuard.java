@@ -55,6 +55,23 @@ public final class FreezeGuard implements AutoCloseable {
             .start());
   }
 
+  /**
+   * Starts a guard for a tree in a cell, whose cgroup it keeps when it is thawed.
+   *
+   * @param init the cell's init
+   */
+  public static FreezeGuard inCell(Shim shim, Path cgroup, int init, List<String> dump)
+      throws IOException {
+    List<String> arguments =
+        new ArrayList<>(
+            List.of("--cgroup", cgroup.toString(), "--cell", Integer.toString(init), "--"));
+    arguments.addAll(dump);
+    return new FreezeGuard(
+        new ProcessBuilder(shim.job("freeze", arguments))
+            .redirectError(ProcessBuilder.Redirect.DISCARD)
+            .start());
+  }
+
   /** Freezes; returns when every thread stands still, after some tens of microseconds mostly. */
   public void freeze() throws IOException {
     ask("freeze", "frozen");

@@ -5,6 +5,7 @@ import java.io.BufferedWriter;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 
 /**
  * A running job of the shim that reads lines and says lines. It ends when its input does: at {@link
@@ -56,6 +57,14 @@ public final class LineJob implements AutoCloseable {
   /** Ends it by force. */
   public void kill() {
     process.destroyForcibly();
+  }
+
+  /** The same as {@link #close}, and waits until it has ended; not for ever. */
+  public void end(int seconds) throws InterruptedException {
+    close();
+    if (!process.waitFor(seconds, TimeUnit.SECONDS)) {
+      kill();
+    }
   }
 
   /** Ends its input, at which it ends by itself. */

@@ -162,6 +162,20 @@ public final class Post implements AutoCloseable {
     lost(ending);
   }
 
+  /** The same as {@link #close}; on return nothing of it is in the processes any more. */
+  public synchronized void leave() throws IOException {
+    closed = true;
+    if (running != null) {
+      try {
+        running.job.end(ANSWER_SECONDS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new ShimException("interrupted while post ended");
+      }
+      running = null;
+    }
+  }
+
   @Override
   public synchronized void close() {
     closed = true;

@@ -43,6 +43,8 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
   private List<Runnable> early = new ArrayList<>();
   private boolean sealed;
   private boolean drained;
+  private boolean halted;
+  private Map<String, Passage> expected = Map.of();
 
   /** The carrier of which home has said that it has all connections; null before. */
   private Channel carrier;
@@ -86,8 +88,61 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
   }
 
   /**
-   * Takes over the other end of a socket of the process, through which nothing has moved. To be
-   * called before {@link #seal}, by any thread.
+   * These connections have been relayed elsewhere before: they count on from there. To be called
+   * before any is attached.
+   */
+  public synchronized void expect(Passages passages) {
+    expected = passages.byName();
+  }
+
+  private synchronized ParkNote note(String name, ParkNote fresh) {
+    Passage passage = expected.get(name);
+    return passage == null ? fresh : passage.noteFrom(fresh);
+  }
+
+  /** This host's socket of a connection that is parked; it stays the relay's. */
+  int descriptor(String name) throws IOException {
+    Park.Parked parked = park.get(name);
+    if (parked == null) {
+      throw new IOException("connection " + name + " is not known here");
+    }
+    return parked.fd();
+  }
+
+  /** All connections. */
+  List<Park.Parked> parked() {
+    return park.all();
+  }
+
+  /**
+   * From now on no byte moves, and no stream of home's is taken: the process is about to leave. Not
+   * on an event loop.
+   */
+  public void halt() {
+    List<Splice> moving = new ArrayList<>();
+    synchronized (this) {
+      halted = true;
+      carrier = null;
+      for (Entry entry : entries.values()) {
+        if (entry.splice != null) {
+          moving.add(entry.splice);
+          entry.splice = null;
+        }
+      }
+    }
+    for (Splice splice : moving) {
+      free(splice).join();
+    }
+  }
+
+  /** It stays: home's streams are taken again. */
+  public synchronized void goOn() {
+    halted = false;
+  }
+
+  /**
+   * Takes over the other end of a socket of the process, through which nothing has moved here. To
+   * be called before {@link #seal}, by any thread.
    *
    * @param name names it within the migration, as home uses it
    * @param fd its descriptor, owned by the relay from now on
@@ -106,12 +161,12 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
     adopt(name, fd, ParkNote.from(SocketProgress.of(fd)));
   }
 
-  private void adopt(String name, int fd, ParkNote note) {
+  private void adopt(String name, int fd, ParkNote fresh) {
     CompletableFuture<Void> parked = new CompletableFuture<>();
     synchronized (this) {
       adopted.put(name, parked);
     }
-    hold(name, fd, note).thenRun(() -> parked.complete(null));
+    hold(name, fd, note(name, fresh)).thenRun(() -> parked.complete(null));
   }
 
   private CompletableFuture<Void> hold(String name, int fd, ParkNote note) {
@@ -193,7 +248,7 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
     Splice before = null;
     InetSocketAddress target = null;
     synchronized (this) {
-      if (isStale(opening)) {
+      if (halted || isStale(opening)) {
         splice.stream().close();
         return;
       }

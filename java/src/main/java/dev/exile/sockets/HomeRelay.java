@@ -2,8 +2,10 @@ package dev.exile.sockets;
 
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
+import dev.exile.linux.SocketAddressBytes;
 import io.netty.channel.EventLoop;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -44,9 +46,9 @@ public final class HomeRelay implements AutoCloseable {
     ENDED
   }
 
-  private final String migration;
   private final Park park;
-  private final Connector connector;
+  private volatile String migration;
+  private volatile Connector connector;
   private final RelayCounters counters = new RelayCounters();
   private final FeltWatch felt = new FeltWatch();
   private final CompletableFuture<Void> drained = new CompletableFuture<>();
@@ -57,6 +59,11 @@ public final class HomeRelay implements AutoCloseable {
   private final Set<String> streamed = new HashSet<>();
 
   private State state = State.HOLDING;
+
+  /** Rises as the destination changes; what was begun for a former one is dropped. */
+  private int course;
+
+  private boolean paused;
   private HomeSession session;
 
   /** What the destination's agent last said as it took no connection; null before. */
@@ -179,23 +186,83 @@ public final class HomeRelay implements AutoCloseable {
     felt.resumed();
     park.accept(this::accepted);
     if (open != null) {
-      begin(open);
+      begin(open, 0);
     } else {
       reconnect(0);
     }
   }
 
-  private void begin(Carrier carrier) {
-    HomeSession next = new HomeSession(this, migration, carrier);
-    onLoop(next.loop(), () -> join(next));
-    carrier.onClosed(() -> lost(next));
+  /**
+   * The process is about to leave the destination: lets the carrier go, and makes no other one
+   * before {@link #resume}. Connections are accepted and wait. Returns when nothing moves any more.
+   */
+  public void pause() {
+    HomeSession last;
+    synchronized (this) {
+      paused = true;
+      course++;
+      last = session;
+      session = null;
+    }
+    if (last != null) {
+      onLoop(last.loop(), last::detach);
+      last.carrier().close();
+    }
   }
 
-  private void join(HomeSession next) {
+  /**
+   * Goes on, with the same destination or the next one.
+   *
+   * @param to the id by which the destination knows the migration
+   * @param by makes carriers to it
+   * @param open a first one, or null
+   */
+  public void resume(String to, Connector by, Carrier open) {
+    int now;
+    synchronized (this) {
+      migration = to;
+      connector = by;
+      paused = false;
+      now = course;
+      if (state != State.RUNNING) {
+        return;
+      }
+    }
+    if (open != null) {
+      begin(open, now);
+    } else {
+      reconnect(0);
+    }
+  }
+
+  /** A connection's addresses: home's and the client's. */
+  public record Addresses(InetSocketAddress own, InetSocketAddress peer) {}
+
+  /** Those of a connection; null where it is not known, or has none any more. */
+  public Addresses addresses(String name) throws IOException {
+    Park.Parked parked = park.get(name);
+    SocketAddressBytes peer = parked == null ? null : Inet.peerAddress(parked.fd());
+    return peer == null
+        ? null
+        : new Addresses(Inet.localAddress(parked.fd()).toInet(), peer.toInet());
+  }
+
+  /** Connections that are relayed, or wait to be. */
+  public synchronized int held() {
+    return overs.size();
+  }
+
+  private void begin(Carrier carrier, int to) {
+    HomeSession next = new HomeSession(this, migration, carrier);
+    onLoop(next.loop(), () -> join(next, to));
+    carrier.onClosed(() -> lost(next, to));
+  }
+
+  private void join(HomeSession next, int to) {
     List<Park.Parked> connections;
     Set<String> fresh = new HashSet<>();
     synchronized (this) {
-      if (state != State.RUNNING) {
+      if (!isRunning(to)) {
         return;
       }
       // From here on accepted() adds to it, on this same loop, after what is joined now.
@@ -230,7 +297,7 @@ public final class HomeRelay implements AutoCloseable {
     current.add(parked, fresh);
   }
 
-  private void lost(HomeSession last) {
+  private void lost(HomeSession last, int to) {
     last.detach();
     synchronized (this) {
       if (session == last) {
@@ -241,6 +308,9 @@ public final class HomeRelay implements AutoCloseable {
       }
       if (state != State.RUNNING) {
         drained.complete(null);
+        return;
+      }
+      if (!isRunning(to)) {
         return;
       }
     }
@@ -269,19 +339,23 @@ public final class HomeRelay implements AutoCloseable {
 
   /** After a pause where a carrier was lost as soon as it was made: that must not make us spin. */
   private void reconnect(long pauseMillis) {
-    Thread thread = new Thread(() -> keepTrying(pauseMillis), "relay-" + migration);
+    int to;
+    synchronized (this) {
+      to = course;
+    }
+    Thread thread = new Thread(() -> keepTrying(pauseMillis, to), "relay-" + migration);
     thread.setDaemon(true);
     thread.start();
   }
 
-  private void keepTrying(long pauseMillis) {
+  private void keepTrying(long pauseMillis, int to) {
     try {
       Thread.sleep(pauseMillis);
-      while (isRunning()) {
+      while (isRunning(to)) {
         try {
           Carrier carrier = connector.connect();
-          begin(carrier);
-          if (!isRunning()) {
+          begin(carrier, to);
+          if (!isRunning(to)) {
             carrier.close();
           }
           if (!isTurnedAway()) {
@@ -300,8 +374,8 @@ public final class HomeRelay implements AutoCloseable {
     }
   }
 
-  private synchronized boolean isRunning() {
-    return state == State.RUNNING;
+  private synchronized boolean isRunning(int to) {
+    return state == State.RUNNING && !paused && to == course;
   }
 
   RelayCounters counters() {

@@ -126,6 +126,11 @@ public final class DestinationStreams {
     }
   }
 
+  /** Whether there are any. */
+  public boolean any() {
+    return pump != null;
+  }
+
   /** Fails where they would not go on after COMMIT. */
   public void check() throws IOException {
     if (pump != null) {

@@ -56,7 +56,7 @@ record Traces(List<String> cgroups, List<String> mounts, List<String> rules, Lis
       return files
           .map(file -> run.relativize(file).toString())
           .filter(file -> !file.startsWith("journal/") && !file.startsWith("log/"))
-          .filter(file -> file.matches("(.*/)?[0-9a-f]{10}([./].*)?"))
+          .filter(file -> file.matches("(.*/)?[0-9a-f]{10}(-[0-9]+)?([./].*)?"))
           .toList();
     } catch (UncheckedIOException changing) {
       return List.of(changing.getMessage());

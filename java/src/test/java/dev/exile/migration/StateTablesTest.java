@@ -47,7 +47,12 @@ class StateTablesTest {
           Map.entry(DestinationState.RESTORING, EnumSet.of(DestinationState.RECEIVING)),
           Map.entry(DestinationState.RESTORED, EnumSet.of(DestinationState.RESTORING)),
           Map.entry(DestinationState.COMMITTED, EnumSet.of(DestinationState.RESTORED)),
-          Map.entry(DestinationState.RUNNING, EnumSet.of(DestinationState.COMMITTED)),
+          Map.entry(
+              DestinationState.RUNNING,
+              EnumSet.of(DestinationState.COMMITTED, DestinationState.DEPARTING)),
+          Map.entry(DestinationState.DEPARTING, EnumSet.of(DestinationState.RUNNING)),
+          Map.entry(DestinationState.LEAVING, EnumSet.of(DestinationState.DEPARTING)),
+          Map.entry(DestinationState.LEFT, EnumSet.of(DestinationState.LEAVING)),
           Map.entry(DestinationState.ENDED, EnumSet.of(DestinationState.RUNNING)),
           Map.entry(
               DestinationState.ABORTING,

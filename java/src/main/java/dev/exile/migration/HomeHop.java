@@ -1,0 +1,294 @@
+package dev.exile.migration;
+
+import dev.exile.negotiation.Refusal;
+import dev.exile.rpc.peer.Answer;
+import dev.exile.rpc.peer.Departure;
+import dev.exile.rpc.peer.Found;
+import dev.exile.rpc.peer.Offer;
+import dev.exile.rpc.peer.Reason;
+import dev.exile.rpc.peer.RestoreReply;
+import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.sockets.Carrier;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A further leg of a migration, seen from home, which coordinates it: the process moves from the
+ * host where it is in exile to the next one, or back home. The same as a first move, but that the
+ * host it leaves ({@link Leaving}) freezes, dumps and sends it. Home's real sockets, streams and
+ * deputies stay as they are: they only wait meanwhile.
+ *
+ * <p>COMMIT is home's again: a single change of its journal, after which the process is at the next
+ * host. Before it every failure lets the process run on where it was.
+ */
+final class HomeHop {
+  private static final Logger LOG = LoggerFactory.getLogger(HomeHop.class);
+  private static final long ASK_AGAIN_MILLIS = 500;
+
+  private final Site site;
+  private final Facts facts;
+  private final Forwarding forwarding;
+  private final PeerLink there;
+  private final PeerLink next;
+  private final String from;
+  private final String leg;
+  private final long startedNanos = System.nanoTime();
+  private boolean accepted;
+  private boolean paused;
+  private boolean departed;
+  private Carrier carrier;
+
+  /**
+   * @param there the host where it runs
+   * @param leg names the leg
+   */
+  HomeHop(
+      Site site, Facts facts, Forwarding forwarding, PeerLink there, PeerLink next, String leg) {
+    this.site = site;
+    this.facts = facts;
+    this.forwarding = forwarding;
+    this.there = there;
+    this.next = next;
+    this.leg = leg;
+    this.from = facts.currentLeg();
+  }
+
+  String leg() {
+    return leg;
+  }
+
+  /**
+   * How a leg ended.
+   *
+   * @param outcome migrated or rolled-back, in words of a report
+   */
+  record Outcome(String outcome, String reason) {}
+
+  /** Goes all the way. */
+  Outcome run() throws RefusedException {
+    LOG.info("{}: leg {} from {} to {} begins", facts.id, leg, there.host(), next.host());
+    RestoreReply restored;
+    long frozen = System.nanoTime();
+    RestoreRequest request;
+    try {
+      negotiate();
+      carrier = next.carrier();
+      frozen = System.nanoTime();
+      paused = true;
+      forwarding.pause();
+      site.faults().at("hop.departing");
+      departed = true;
+      request = forwarding.named(there.depart(departure()));
+      site.faults().at("hop.restoring");
+      restored = next.restore(request);
+      if (!restored.getRestored()) {
+        throw new IOException(restored.getError());
+      }
+      if (!carrier.isOpen()) {
+        throw new IOException("the carrier to " + next.host() + " is lost");
+      }
+      there.hold(from);
+      site.faults().at("hop.committed");
+      commit();
+    } catch (RefusedException e) {
+      rollBack(e.getMessage());
+      throw e;
+    } catch (IOException | RuntimeException e) {
+      if (e instanceof RuntimeException) {
+        LOG.error("{}: unexpected failure of leg {}", facts.id, leg, e);
+      }
+      return rollBack(e.getMessage() == null ? e.toString() : e.getMessage());
+    }
+    site.faults().at("hop.settling");
+    if (!settle(site, facts, next)) {
+      return rollBack(next.host() + " has dropped the process before it ran");
+    }
+    facts.frozenMillis = millisSince(frozen);
+    facts.established = request.getSocketsCount();
+    facts.reconnectMicros = restored.getReconnectMicros();
+    forwarding.resume(next, carrier);
+    forwarding.ended(missing(request));
+    leave(there, from);
+    facts.totalMillis = millisSince(startedNanos);
+    save();
+    LOG.info("{}: leg {}: runs at {}", facts.id, leg, next.host());
+    return new Outcome("migrated", "");
+  }
+
+  private Departure departure() {
+    return Departure.newBuilder().setId(from).setNext(leg).setTo(next.host()).build();
+  }
+
+  private void negotiate() throws IOException, RefusedException {
+    Found found = there.look(departure());
+    List<Refusal> refusals = new ArrayList<>(refusals(found.getRefusalsList()));
+    Offer.Builder offer =
+        found.getOffer().toBuilder()
+            .setId(leg)
+            .setAlgorithm(facts.algorithm)
+            .setImagesFrom(there.host())
+            .setDryRun(!refusals.isEmpty());
+    if (next.host().equals(site.host())) {
+      offer.clearPorts(); // its first listeners hold them, see BoundListeners
+    }
+    Answer answer = next.negotiate(offer.build());
+    refusals.addAll(refusals(answer.getRefusalsList()));
+    for (String file : answer.getStreamedList()) {
+      refusals.add(
+          new Refusal(
+              file + " is another file at " + next.host(),
+              "only a first move has home go on writing it"));
+    }
+    accepted = !offer.getDryRun();
+    if (!refusals.isEmpty()) {
+      throw new RefusedException(refusals);
+    }
+  }
+
+  private static List<Refusal> refusals(List<Reason> reasons) {
+    return reasons.stream()
+        .map(reason -> new Refusal(reason.getWhat(), reason.getRemedy()))
+        .toList();
+  }
+
+  /** Those that home has deputies of, and which did not live to leave. */
+  private List<Integer> missing(RestoreRequest request) {
+    Set<Integer> gone = new HashSet<>(facts.members);
+    gone.removeAll(request.getPidsList());
+    return List.copyOf(gone);
+  }
+
+  // ---- COMMIT. ----
+
+  private void commit() throws IOException {
+    facts.unsettledHost = there.host();
+    facts.unsettledLeg = from;
+    place(facts, leg, next.host());
+    try {
+      site.journal().save(facts);
+    } catch (IOException e) {
+      undoCommit(site, facts);
+      throw e;
+    }
+  }
+
+  private static void place(Facts facts, String leg, String host) {
+    List<String> way = new ArrayList<>(facts.way);
+    if (way.isEmpty()) {
+      way.addAll(List.of(facts.from, facts.to));
+    }
+    way.add(host);
+    facts.way = List.copyOf(way);
+    facts.leg = leg;
+    facts.to = host;
+  }
+
+  /** The disk is to know of it before anything runs: until then it is tried again. */
+  static void undoCommit(Site site, Facts facts) {
+    facts.leg = facts.unsettledLeg;
+    facts.to = facts.unsettledHost;
+    facts.way = facts.way.subList(0, facts.way.size() - 1);
+    facts.unsettledLeg = "";
+    facts.unsettledHost = "";
+    do {
+      try {
+        site.journal().save(facts);
+        return;
+      } catch (IOException e) {
+        LOG.error("{}: stands still until the journal can be written: {}", facts.id, e.toString());
+      }
+    } while (pause());
+  }
+
+  /**
+   * Tells the next host until it knows.
+   *
+   * @return false where it affirms that the process never ran there, and never will; the journal
+   *     says so, too, by then
+   */
+  static boolean settle(Site site, Facts facts, PeerLink next) {
+    do {
+      try {
+        String answer = next.commit(facts.currentLeg());
+        if (answer.equals(DestinationState.ABORTED.name())) {
+          undoCommit(site, facts);
+          return false;
+        }
+        if (!answer.equals(PeerLink.UNKNOWN)) {
+          facts.unsettledHost = "";
+          facts.unsettledLeg = "";
+          site.journal().save(facts);
+          return true;
+        }
+        LOG.warn("{}: in doubt: {} knows nothing of it", facts.id, next.host());
+      } catch (IOException e) {
+        LOG.warn("{}: in doubt: {}", facts.id, e.getMessage());
+      }
+    } while (pause());
+    throw new IllegalStateException("the agent is being stopped; the journal knows");
+  }
+
+  /** It asks us by itself where this does not reach it. */
+  static void leave(PeerLink there, String leg) {
+    try {
+      there.leave(leg);
+    } catch (IOException e) {
+      LOG.info("{}: {} will learn later that it has left: {}", leg, there.host(), e.toString());
+    }
+  }
+
+  private static boolean pause() {
+    try {
+      Thread.sleep(ASK_AGAIN_MILLIS);
+      return true;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
+    }
+  }
+
+  // ---- Rollback. ----
+
+  private Outcome rollBack(String reason) {
+    LOG.info("{}: leg {} to {} is undone: {}", facts.id, leg, next.host(), reason);
+    if (departed) {
+      // It asks us by itself where this does not reach it.
+      tell("stays at " + there.host(), () -> there.stay(from));
+    }
+    if (accepted) {
+      tell("is dropped at " + next.host(), () -> next.abort(leg));
+    }
+    if (carrier != null) {
+      carrier.close();
+    }
+    if (paused) {
+      forwarding.resume(there, null);
+    }
+    return new Outcome("rolled-back", reason);
+  }
+
+  private void tell(String what, Removals.Step call) {
+    try {
+      call.run();
+    } catch (IOException e) {
+      LOG.info("{}: that it {} is told later: {}", facts.id, what, e.toString());
+    }
+  }
+
+  private void save() {
+    try {
+      site.journal().save(facts);
+    } catch (IOException e) {
+      LOG.error("{}: cannot save its figures", facts.id, e);
+    }
+  }
+
+  private static long millisSince(long nanos) {
+    return (System.nanoTime() - nanos) / 1_000_000;
+  }
+}

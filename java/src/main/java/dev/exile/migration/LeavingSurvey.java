@@ -1,0 +1,116 @@
+package dev.exile.migration;
+
+import dev.exile.ipc.HomeShared;
+import dev.exile.linux.Inet;
+import dev.exile.negotiation.Refusal;
+import dev.exile.negotiation.Survey;
+import dev.exile.process.Cell;
+import dev.exile.process.ProcessTree;
+import dev.exile.rpc.peer.Offer;
+import dev.exile.rpc.peer.PortNeed;
+import dev.exile.sockets.DestinationRelay;
+import dev.exile.sockets.Passages;
+import dev.exile.sockets.TakenSocket;
+import dev.exile.sockets.TakenSockets;
+import dev.exile.streams.DestinationStreams;
+import dev.exile.streams.Terminal;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Whether a process that lives in exile here can move on: what it needs at the next host, and what
+ * of it cannot travel a second time. Nothing is touched.
+ */
+final class LeavingSurvey {
+  private final Site site;
+  private final Facts facts;
+  private final DestinationRelay relay;
+  private final DestinationStreams streams;
+  private final List<Refusal> refusals = new ArrayList<>();
+
+  LeavingSurvey(Site site, Facts facts, DestinationRelay relay, DestinationStreams streams) {
+    this.site = site;
+    this.facts = facts;
+    this.relay = relay;
+    this.streams = streams;
+  }
+
+  /** Looks. */
+  Survey.Findings look(Cell cell) throws IOException {
+    if (facts.rootEnded) {
+      throw new IOException("process " + facts.pid + " has ended; its descendants stay");
+    }
+    ProcessTree tree = tree(facts, cell);
+    Survey.Findings found = Survey.inCell(tree, site.criu(), site.digests());
+    refusals.addAll(found.refusals());
+    kinds(tree);
+    Offer.Builder offer = found.offer().toBuilder().setPid(facts.pid).clearPorts();
+    try (TakenSockets sockets = TakenSockets.take(tree.pids())) {
+      for (TakenSocket socket : Passages.strangers(relay, sockets)) {
+        refuse(
+            "descriptor %d is connected to %s by %s itself"
+                .formatted(socket.fd(), socket.peer(), site.host()),
+            "let it be closed first: only connections of its home move on");
+      }
+      if (!sockets.datagrams().isEmpty() || !UnixPaths.of(sockets.others()).isEmpty()) {
+        refuse("it has UDP sockets, or unix sockets with a path", "these travel once only");
+      }
+      Map<InetSocketAddress, InetSocketAddress> first = BoundListeners.first(facts);
+      for (TakenSocket listener : sockets.listeners()) {
+        InetSocketAddress at = first.getOrDefault(listener.local(), listener.local());
+        offer.addPorts(
+            PortNeed.newBuilder()
+                .setAddress(at.getAddress().getHostAddress())
+                .setPort(at.getPort()));
+      }
+    }
+    return new Survey.Findings(offer.build(), List.copyOf(refusals));
+  }
+
+  private void kinds(ProcessTree tree) throws IOException {
+    if (streams.any() || Terminal.of(tree.pids()) != null) {
+      refuse("it has pipes or a terminal that lead home", "these travel once only");
+    }
+    HomeShared shared = HomeShared.of(tree.pids());
+    if (shared.sysv() || shared.files()) {
+      refuse("it uses SysV IPC or files below /dev/shm", "these travel once only");
+    }
+  }
+
+  private void refuse(String what, String remedy) {
+    refusals.add(new Refusal(what, remedy));
+  }
+
+  /**
+   * The tree, as this host counts.
+   *
+   * @throws IOException where the cell holds processes beside it, which would stay behind
+   */
+  static ProcessTree tree(Facts facts, Cell cell) throws IOException {
+    ProcessTree tree =
+        ProcessTree.of(facts.rootHere).orElseThrow(() -> new ProcessEndedException(facts.rootHere));
+    Set<Integer> beside = new HashSet<>(cell.members().values());
+    tree.pids().forEach(beside::remove);
+    for (int pid : beside) {
+      if (ProcessTree.of(pid).filter(other -> other.root().state() != 'Z').isPresent()) {
+        throw new IOException(
+            "process %d here has outlived its parent, and is in the tree no more".formatted(pid));
+      }
+    }
+    return tree;
+  }
+
+  /** Where a listener can be asked, how many connections its process has still to accept. */
+  static int unaccepted(TakenSockets sockets) throws IOException {
+    int all = 0;
+    for (TakenSocket listener : sockets.listeners()) {
+      all += Inet.backlog(listener.duplicate());
+    }
+    return all;
+  }
+}

@@ -1,0 +1,304 @@
+package dev.exile.sockets;
+
+import com.google.protobuf.ByteString;
+import dev.exile.linux.Inet;
+import dev.exile.linux.Linux;
+import dev.exile.linux.QueueView;
+import dev.exile.linux.SocketAddressBytes;
+import java.io.BufferedInputStream;
+import java.io.BufferedOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * What of a process's relayed connections is under way between the relay and the process, as the
+ * process leaves a host that is not its home: in the relay's sockets and the process's, which are
+ * joined over loopback. It travels beside CRIU's images, and is put into the new pair of sockets
+ * before anything else moves through it. The process is frozen and the relay halted meanwhile.
+ */
+public final class Passages {
+  /** The name of their file among the images. */
+  public static final String IMAGE = "passages.img";
+
+  private static final long SETTLE_NANOS = 5_000_000;
+  private static final long END_NANOS = 1_000_000_000;
+  private static final int GIVE_MILLIS = 5_000;
+  private static final int LARGE = 32 << 10;
+
+  /** More is not read into this agent's memory at once. */
+  private static final long MOST_BYTES = 128L << 20;
+
+  private final List<Passage> passages = new ArrayList<>();
+  private final Map<String, TakenSocket> holders = new LinkedHashMap<>();
+  private long bytes;
+
+  /** None. */
+  public Passages() {}
+
+  // ---- On the host that the process leaves. ----
+
+  /**
+   * Looks at all connections. Nothing is taken out of a socket.
+   *
+   * @param relay it has been halted
+   * @param taken the sockets of the process, which stands frozen
+   * @throws IOException where a connection is not the relay's, or cannot travel
+   */
+  public static Passages of(DestinationRelay relay, TakenSockets taken) throws IOException {
+    Map<List<InetSocketAddress>, TakenSocket> sockets = new HashMap<>();
+    for (TakenSocket socket : taken.connections()) {
+      sockets.put(ends(socket), socket);
+    }
+    Passages all = new Passages();
+    for (Park.Parked parked : relay.parked()) {
+      all.look(parked, sockets);
+      if (all.bytes > MOST_BYTES) {
+        throw new IOException(
+            "more than %d MB are under way in the process's connections"
+                .formatted(MOST_BYTES >> 20));
+      }
+    }
+    for (TakenSocket socket : sockets.values()) {
+      if (socket.state() == TcpState.CLOSE) {
+        all.leftOver(socket);
+        continue;
+      }
+      throw new IOException(
+          "descriptor %d of process %d is connected to %s by this host itself"
+              .formatted(socket.fd(), socket.pid(), socket.peer()));
+    }
+    for (TakenSocket listener : taken.listeners()) {
+      if (Inet.backlog(listener.duplicate()) > 0) {
+        throw new IOException(
+            "the process has not accepted all connections to port " + listener.local().getPort());
+      }
+    }
+    return all;
+  }
+
+  /** Connections of the process that are none of the relay's: they would break. */
+  public static List<TakenSocket> strangers(DestinationRelay relay, TakenSockets taken)
+      throws IOException {
+    Map<List<InetSocketAddress>, TakenSocket> sockets = new LinkedHashMap<>();
+    for (TakenSocket socket : taken.connections()) {
+      if (socket.state() != TcpState.CLOSE) {
+        sockets.put(ends(socket), socket);
+      }
+    }
+    for (Park.Parked parked : relay.parked()) {
+      ends(parked.fd()).ifPresent(sockets::remove);
+    }
+    return List.copyOf(sockets.values());
+  }
+
+  private static Optional<List<InetSocketAddress>> ends(int fd) throws IOException {
+    SocketAddressBytes peer = Inet.peerAddress(fd);
+    return peer == null
+        ? Optional.empty()
+        : Optional.of(List.of(Inet.localAddress(fd).toInet(), peer.toInet()));
+  }
+
+  /** As the relay's socket at its other end has them; nobody else's where there is none. */
+  private static List<InetSocketAddress> ends(TakenSocket socket) {
+    return socket.peer() == null
+        ? List.of(socket.local(), new InetSocketAddress(socket.key() & 0xffff))
+        : List.of(socket.peer(), socket.local());
+  }
+
+  /** Of a connection that is over for home: what the process has still to read of it. */
+  private void leftOver(TakenSocket socket) throws IOException {
+    String name = "left-" + socket.key();
+    ByteString down = ByteString.copyFrom(QueueView.unread(socket.duplicate()));
+    holders.put(name, socket);
+    passages.add(
+        new Passage(
+            name, down.size(), !socket.broken(), 0, down, ByteString.EMPTY, true, socket.broken()));
+  }
+
+  private void look(Park.Parked parked, Map<List<InetSocketAddress>, TakenSocket> sockets)
+      throws IOException {
+    int relay = parked.fd();
+    TakenSocket process = ends(relay).map(sockets::remove).orElse(null);
+    settle(relay, process);
+    SocketProgress progress = SocketProgress.of(relay);
+    if (progress.broken() && process != null) {
+      leftOver(process);
+    }
+    if (progress.broken() || progress.untouched() || progress.state() == TcpState.SYN_SENT) {
+      return; // home will reset it as it asks for it, or have it made anew
+    }
+    if (process == null && !progress.finReceived()) {
+      throw new IOException(
+          "connection %s was closed by the process, and its last bytes are still under way"
+              .formatted(parked.name()));
+    }
+    ParkNote note = ParkNote.parse(parked.note());
+    ByteString down = ByteString.EMPTY;
+    ByteString up = ByteString.copyFrom(QueueView.unread(relay));
+    if (process != null) {
+      down =
+          ByteString.copyFrom(QueueView.unread(process.duplicate()))
+              .concat(tail(relay, process.duplicate()));
+      up = up.concat(tail(process.duplicate(), relay));
+      holders.put(parked.name(), process);
+    }
+    bytes += down.size() + up.size();
+    passages.add(
+        new Passage(
+            parked.name(),
+            progress.written() - note.written(),
+            progress.finSent(),
+            progress.consumed() - note.consumed(),
+            down,
+            up,
+            process != null,
+            false));
+  }
+
+  /** Loopback delivers at once what the receiver has room for. */
+  private static void settle(int relay, TakenSocket process) throws IOException {
+    if (process == null) {
+      QueueView.makeRoomToReceive(relay, LARGE);
+    }
+    long deadline = System.nanoTime() + (process == null ? END_NANOS : SETTLE_NANOS);
+    while (System.nanoTime() < deadline && !settled(relay, process)) {
+      Thread.onSpinWait();
+    }
+  }
+
+  private static boolean settled(int relay, TakenSocket process) throws IOException {
+    if (process == null) {
+      SocketProgress progress = SocketProgress.of(relay);
+      return progress.finReceived() || progress.broken() || progress.untouched();
+    }
+    return Inet.unacknowledged(relay) == 0 && Inet.unacknowledged(process.duplicate()) == 0;
+  }
+
+  /** What was written into a socket and has not arrived at its peer, for want of room there. */
+  private static ByteString tail(int from, int to) throws IOException {
+    if (Inet.unacknowledged(from) == 0) {
+      return ByteString.EMPTY;
+    }
+    SocketProgress sender = SocketProgress.of(from);
+    SocketProgress receiver = SocketProgress.of(to);
+    try (QueueView sending = new QueueView(from);
+        QueueView receiving = new QueueView(to)) {
+      int missing = sending.writtenTo() - receiving.receivedTo();
+      int end = sender.finSent() && !receiver.finReceived() ? 1 : 0;
+      byte[] queue = sending.sending();
+      if (missing - end < 0 || missing - end > queue.length) {
+        throw new IOException(
+            "a connection cannot travel: %d bytes are missing of %d"
+                .formatted(missing - end, queue.length));
+      }
+      return ByteString.copyFrom(queue, queue.length - (missing - end), missing - end);
+    }
+  }
+
+  /** The process's sockets, by the name of their connection. */
+  public Map<String, TakenSocket> holders() {
+    return Map.copyOf(holders);
+  }
+
+  /** Names of connections that the process has closed, and which have not ended yet. */
+  public List<String> closed() {
+    return passages.stream().filter(one -> !one.held()).map(Passage::name).toList();
+  }
+
+  /** How many bytes are under way. */
+  public long bytes() {
+    return bytes;
+  }
+
+  /** Writes them beside the images. */
+  public void save(Path images) throws IOException {
+    try (DataOutputStream out =
+        new DataOutputStream(
+            new BufferedOutputStream(Files.newOutputStream(images.resolve(IMAGE))))) {
+      out.writeInt(passages.size());
+      for (Passage passage : passages) {
+        passage.write(out);
+      }
+    }
+  }
+
+  // ---- On the host that it reaches. ----
+
+  /** Reads what {@link #save} has written. */
+  public static Passages load(Path images) throws IOException {
+    Passages all = new Passages();
+    try (DataInputStream in =
+        new DataInputStream(new BufferedInputStream(Files.newInputStream(images.resolve(IMAGE))))) {
+      for (int left = in.readInt(); left > 0; left--) {
+        all.passages.add(Passage.read(in));
+      }
+    }
+    return all;
+  }
+
+  Map<String, Passage> byName() {
+    Map<String, Passage> named = new HashMap<>();
+    passages.forEach(one -> named.put(one.name(), one));
+    return named;
+  }
+
+  /** Where the process's end of a connection is. */
+  @FunctionalInterface
+  public interface Ends {
+    /** A descriptor of it, to be closed by the caller. */
+    int open(String name) throws IOException;
+  }
+
+  /**
+   * Puts what was under way into the new pairs of sockets. The relay has all connections and does
+   * not move anything yet.
+   *
+   * @param shut names of connections in which the process had ended its direction
+   */
+  public void give(DestinationRelay relay, Ends ends, Set<String> shut) throws IOException {
+    for (Passage passage : passages) {
+      int far = relay.descriptor(passage.name());
+      int near = ends.open(passage.name());
+      try {
+        int toSend = QueueView.roomToSend(far);
+        int toReceive = QueueView.roomToReceive(far);
+        if (passage.down().size() > LARGE) {
+          QueueView.makeRoomToSend(far, passage.down().size());
+        }
+        if (passage.up().size() > LARGE) {
+          QueueView.makeRoomToReceive(far, passage.up().size());
+        }
+        QueueView.write(far, passage.down().toByteArray(), GIVE_MILLIS);
+        QueueView.write(near, passage.up().toByteArray(), GIVE_MILLIS);
+        if (passage.down().size() > LARGE) {
+          QueueView.endRoomToSend(far, toSend);
+        }
+        if (passage.up().size() > LARGE) {
+          QueueView.endRoomToReceive(far, toReceive);
+        }
+        if (passage.shut()) {
+          Inet.shutdown(far, Inet.SHUT_WR);
+        }
+        if (shut.contains(passage.name()) || !passage.held()) {
+          Inet.shutdown(near, Inet.SHUT_WR);
+        }
+        if (passage.reset()) {
+          Inet.disconnect(far);
+        }
+      } finally {
+        Linux.closeQuietly(near);
+      }
+    }
+  }
+}
