@@ -421,7 +421,7 @@ public final class DestinationMigration {
   // ---- It moves on. ----
 
   /** What it needs at the next host, and why it cannot leave. */
-  Survey.Findings look() throws IOException {
+  Survey.Findings look() throws IOException, InterruptedException {
     if (lifecycle.state() != DestinationState.RUNNING) {
       throw new IOException("it does not run at " + site.host() + ", it is " + lifecycle.state());
     }

@@ -41,7 +41,7 @@ final class LeavingSurvey {
   }
 
   /** Looks. */
-  Survey.Findings look(Cell cell) throws IOException {
+  Survey.Findings look(Cell cell) throws IOException, InterruptedException {
     if (facts.rootEnded) {
       throw new IOException("process " + facts.pid + " has ended; its descendants stay");
     }
@@ -51,7 +51,7 @@ final class LeavingSurvey {
     kinds(tree);
     Offer.Builder offer = found.offer().toBuilder().setPid(facts.pid).clearPorts();
     try (TakenSockets sockets = TakenSockets.take(tree.pids())) {
-      for (TakenSocket socket : Passages.strangers(relay, sockets)) {
+      for (TakenSocket socket : Passages.strangers(relay, tree.pids())) {
         refuse(
             "descriptor %d is connected to %s by %s itself"
                 .formatted(socket.fd(), socket.peer(), site.host()),

@@ -365,7 +365,7 @@ public final class Migrations implements AutoCloseable {
   // ---- A process moves on from here. ----
 
   /** What it needs at the next host, and why it cannot leave. */
-  public Found look(Departure departure, String from) throws IOException {
+  public Found look(Departure departure, String from) throws IOException, InterruptedException {
     Survey.Findings findings = incoming(departure.getId(), from).look();
     Found.Builder found = Found.newBuilder().setOffer(findings.offer());
     findings

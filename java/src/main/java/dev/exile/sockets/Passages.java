@@ -1,6 +1,7 @@
 package dev.exile.sockets;
 
 import com.google.protobuf.ByteString;
+import dev.exile.linux.Errno;
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
 import dev.exile.linux.QueueView;
@@ -15,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -33,6 +35,8 @@ public final class Passages {
 
   private static final long SETTLE_NANOS = 5_000_000;
   private static final long END_NANOS = 1_000_000_000;
+  private static final int LOOKS = 4;
+  private static final long LOOK_AGAIN_MILLIS = 50;
   private static final int GIVE_MILLIS = 5_000;
   private static final int LARGE = 32 << 10;
 
@@ -87,17 +91,40 @@ public final class Passages {
     return all;
   }
 
-  /** Connections of the process that are none of the relay's: they would break. */
-  public static List<TakenSocket> strangers(DestinationRelay relay, TakenSockets taken)
+  /**
+   * Connections of the running process that are none of the relay's: they would break. What comes
+   * and goes meanwhile is seen once only, and does not count.
+   */
+  public static List<TakenSocket> strangers(DestinationRelay relay, List<Integer> pids)
+      throws IOException, InterruptedException {
+    List<TakenSocket> strangers = strangersNow(relay, pids);
+    for (int look = 1; look < LOOKS && !strangers.isEmpty(); look++) {
+      Thread.sleep(LOOK_AGAIN_MILLIS);
+      Set<Integer> again = new HashSet<>();
+      strangersNow(relay, pids).forEach(socket -> again.add(socket.key()));
+      strangers = strangers.stream().filter(socket -> again.contains(socket.key())).toList();
+    }
+    return strangers;
+  }
+
+  private static List<TakenSocket> strangersNow(DestinationRelay relay, List<Integer> pids)
       throws IOException {
     Map<List<InetSocketAddress>, TakenSocket> sockets = new LinkedHashMap<>();
-    for (TakenSocket socket : taken.connections()) {
-      if (socket.state() != TcpState.CLOSE) {
-        sockets.put(ends(socket), socket);
+    try (TakenSockets taken = TakenSockets.take(pids)) {
+      for (TakenSocket socket : taken.connections()) {
+        if (socket.state() != TcpState.CLOSE) {
+          sockets.put(ends(socket), socket);
+        }
       }
     }
     for (Park.Parked parked : relay.parked()) {
-      ends(parked.fd()).ifPresent(sockets::remove);
+      try {
+        ends(parked.fd()).ifPresent(sockets::remove);
+      } catch (Errno e) {
+        if (e.number() != Errno.EBADF) {
+          throw e;
+        } // it has ended meanwhile
+      }
     }
     return List.copyOf(sockets.values());
   }
