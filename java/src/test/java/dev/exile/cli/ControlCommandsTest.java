@@ -39,7 +39,7 @@ class ControlCommandsTest {
           + "\"state\":\"RUNNING\",\"startedMillis\":1700000000000,"
           + "\"signals\":[{\"number\":15,\"name\":\"SIGTERM\",\"held\":1,\"forwarded\":2}],"
           + "\"felt\":{\"connections\":0,\"waited\":0,\"medianMillis\":0.0,\"p99Millis\":0.0,"
-          + "\"worstMillis\":0.0,\"resets\":0,\"worst\":[]}}";
+          + "\"worstMillis\":0.0,\"resets\":0,\"worst\":[]},\"way\":[\"a\",\"c\",\"b\"],\"held\":40}";
 
   @TempDir private Path temp;
   private FakeAgent agent;
@@ -331,7 +331,8 @@ class ControlCommandsTest {
     for (String part :
         List.of(
             "redis-server (PID 123)",
-            "a -> b",
+            "a -> c -> b",
+            "40 connections hold a",
             "migrated",
             "210 ms",
             "104.2 MB",

@@ -94,6 +94,8 @@ final class FakeAgent extends ControlGrpc.ControlImplBase {
         .addPhases(Phase.newBuilder().setName("transfer").setMillis(180))
         .setSockets(Sockets.newBuilder().setEstablished(51).setListening(2))
         .setStartedMillis(1_700_000_000_000L)
+        .addAllWay(List.of("a", "c", "b"))
+        .setHeld(40)
         .addSignals(
             SignalCount.newBuilder().setNumber(15).setName("SIGTERM").setHeld(1).setForwarded(2));
   }
