@@ -1,7 +1,7 @@
 """Clients of udp_server.py: each sends numbered datagrams and wants each answered once, in order, by the
 address that it has sent to, and seen by the server as what it is.
 
-Options are those of the harness; --size pads datagrams to so many bytes.
+Options are those of the harness; --size pads datagrams to so many bytes. Of --burst, so many are sent at first, at once.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ import socket
 
 from harness import Connection, Pace, all_connections, arguments, run, Tally
 
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 10
+SO_RCVBUFFORCE = 33
 
 
 def load(options, tally):
@@ -30,6 +31,14 @@ def load(options, tally):
         sent = received = 0
         quiet = asyncio.Event()
 
+        async def send():
+            nonlocal sent
+            quiet.clear()
+            datagram = (b"%d" % sent).rjust(options.size, b".")
+            sent += 1
+            tally.sent += 1
+            await loop.sock_sendto(client, datagram, server)
+
         async def receive():
             nonlocal received
             while True:
@@ -48,13 +57,14 @@ def load(options, tally):
 
         task = asyncio.create_task(receive())
         try:
+            if options.burst:
+                client.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
+                for _ in range(options.burst):
+                    await send()
+                started.set()
             while not stop.is_set():
                 await pace.wait()
-                quiet.clear()
-                datagram = (b"%d" % sent).rjust(options.size, b".")
-                sent += 1
-                tally.sent += 1
-                await loop.sock_sendto(client, datagram, server)
+                await send()
             if received < sent:
                 try:
                     await asyncio.wait_for(quiet.wait(), PATIENCE_SECONDS)
@@ -70,6 +80,7 @@ def load(options, tally):
 def main():
     parser = arguments(__doc__, 5300, connections=3, rate=100)
     parser.add_argument("--size", type=int, default=0, help="bytes in a datagram")
+    parser.add_argument("--burst", type=int, default=0, help="datagrams that are sent at first")
     options = parser.parse_args()
     tally = Tally()
     run(options.seconds, tally, load(options, tally))

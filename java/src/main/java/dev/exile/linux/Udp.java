@@ -17,6 +17,8 @@ public final class Udp {
   private static final int SOL_IP = 0;
   private static final int SOL_SOCKET = 1;
   private static final int SOL_IPV6 = 41;
+  private static final int SO_RCVBUF = 8;
+  private static final int SO_RCVBUFFORCE = 33;
   private static final int SO_BINDTODEVICE = 25;
   private static final int IP_PKTINFO = 8;
   private static final int IP_TRANSPARENT = 19;
@@ -73,6 +75,19 @@ public final class Udp {
     } else {
       Inet.set(fd, SOL_IP, IP_PKTINFO, 1);
     }
+  }
+
+  /**
+   * How much room a socket has for datagrams that nobody has read yet, in bytes as the kernel
+   * counts: several hundred for the smallest.
+   */
+  public static int room(int fd) throws Errno {
+    return Inet.get(fd, SOL_SOCKET, SO_RCVBUF);
+  }
+
+  /** Gives it other room, whatever the limit for users is; see {@link #room}. */
+  public static void setRoom(int fd, int bytes) throws Errno {
+    Inet.set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes / 2); // the kernel doubles it
   }
 
   /**

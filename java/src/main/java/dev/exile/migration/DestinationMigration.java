@@ -391,6 +391,7 @@ public final class DestinationMigration {
         endWhenEmpty();
         traffic.tell();
         traffic.watch();
+        datagrams.watch();
       }
       case DEPARTING -> askWhether();
       case LEAVING -> leave();

@@ -230,6 +230,7 @@ public final class HomeMigration {
     QueuedSignals.settle(site.images(facts.id));
     if (facts.datagrams > 0) {
       UdpImages.unbind(site.images(facts.id));
+      sockets.makeRoom();
     }
     shared.settle(site.images(facts.id));
     facts.sharedFiles = shared.names();

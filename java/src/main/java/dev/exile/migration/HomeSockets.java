@@ -7,6 +7,7 @@ import dev.exile.rpc.peer.ListenerPlan;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.rpc.peer.SocketPlan;
 import dev.exile.sockets.Carrier;
+import dev.exile.sockets.ExileRoom;
 import dev.exile.sockets.Felt;
 import dev.exile.sockets.HomeDatagrams;
 import dev.exile.sockets.HomeRelay;
@@ -46,6 +47,7 @@ final class HomeSockets {
   private final Site site;
   private TakenSockets taken;
   private HomeDatagrams datagrams;
+  private final ExileRoom room;
   private CompletableFuture<Void> parking = CompletableFuture.completedFuture(null);
 
   private HomeSockets(Facts facts, PeerLink peer, Site site, Carrier images, Carrier relayed)
@@ -56,6 +58,7 @@ final class HomeSockets {
     this.relay = relay(facts, peer, site);
     this.images = images;
     this.relayed = relayed;
+    room = new ExileRoom(facts.id);
   }
 
   /** Opens the carriers and the park. */
@@ -184,6 +187,15 @@ final class HomeSockets {
     return taken;
   }
 
+  /**
+   * Once the sockets are in the images as they were: until the end of exile more may wait in them.
+   */
+  void makeRoom() throws IOException {
+    for (TakenDatagrams socket : taken.datagrams()) {
+      room.give(socket.pid(), socket.fd());
+    }
+  }
+
   CompletableFuture<Long> sendImage(Path file, LongConsumer sent) {
     return images.sendFile(facts.id, file.getFileName().toString(), file, sent);
   }
@@ -258,6 +270,7 @@ final class HomeSockets {
 
   /** The process runs at the destination: reading and accepting may begin. */
   void start() {
+    room.close();
     relay.start(relayed);
     if (datagrams != null) {
       datagrams.start();
@@ -310,6 +323,7 @@ final class HomeSockets {
       // Maybe the very reason of the rollback.
       LOG.info("{}: not all of its sockets were parked: {}", facts.id, e.getMessage());
     }
+    room.takeBack();
     relay.abandon();
     if (datagrams != null) {
       datagrams.close();

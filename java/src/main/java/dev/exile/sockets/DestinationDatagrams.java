@@ -11,6 +11,7 @@ import io.netty.handler.codec.http2.Http2StreamChannel;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,13 +29,19 @@ public final class DestinationDatagrams {
 
   private static final int READS_PER_TURN = 64;
 
+  /** By then what has waited at home in exile has come here. */
+  private static final long ROOM_NANOS = TimeUnit.SECONDS.toNanos(5);
+
   private final String migration;
+  private final ExileRoom room;
+  private long begunNanos;
   private TunDevice device;
   private Session session;
 
   /** Nothing is there before {@link #create} or {@link #open}. */
   public DestinationDatagrams(String migration) {
     this.migration = migration;
+    room = new ExileRoom(migration);
   }
 
   /**
@@ -78,6 +85,7 @@ public final class DestinationDatagrams {
 
   /** Gives a restored socket its addresses, and diverts what passes through it. */
   public void divert(Lost lost) throws IOException {
+    room.give(lost.pid(), lost.fd());
     int pidfd = Linux.pidfdOpen(lost.pid());
     try {
       int socket = Linux.pidfdGetFd(pidfd, lost.fd());
@@ -110,6 +118,9 @@ public final class DestinationDatagrams {
     Session before;
     Session next;
     synchronized (this) {
+      if (begunNanos == 0) {
+        begunNanos = System.nanoTime();
+      }
       before = session;
       next = new Session(stream, device.fd());
       session = next;
@@ -118,6 +129,13 @@ public final class DestinationDatagrams {
       before.leave();
     }
     next.begin();
+  }
+
+  /** To be called now and then while the process runs. */
+  public synchronized void watch() {
+    if (begunNanos != 0 && System.nanoTime() - begunNanos > ROOM_NANOS) {
+      room.takeBack();
+    }
   }
 
   /**
@@ -132,6 +150,7 @@ public final class DestinationDatagrams {
       removed = device;
       session = null;
     }
+    room.close();
     if (last != null) {
       last.leave();
     }

@@ -42,8 +42,8 @@ final class TunDevice {
   /** A datagram of any size is one packet. */
   private static final int MTU = 0xffff;
 
-  /** Packets that wait while no agent reads them. */
-  private static final int QUEUE = 2_000;
+  /** Packets that wait to be read: as many as {@link ExileRoom} may bring at once for an answer. */
+  private static final int QUEUE = 20_000;
 
   private static final int IP_SECONDS = 10;
 

@@ -2,6 +2,7 @@ package dev.exile.it;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
@@ -10,6 +11,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -63,6 +65,23 @@ class UdpIT {
     load(bed, "c", bed.ip("a"), 5300).finishUnharmed();
     load(bed, "c", bed.ip6("a"), 5303).finishUnharmed();
     loads.forEach(Workload::finishUnharmed);
+  }
+
+  /** Ten times as many as a socket usually has room for. */
+  @Test
+  void aBurstInExileIsHeld(Testbed bed) {
+    Daemon server = server(bed, "a", "0.0.0.0/5300");
+    new FaultPoint("home.restoring", "pause").arm(bed, "a");
+    CompletableFuture<JsonNode> moved =
+        CompletableFuture.supplyAsync(() -> Exile.move(bed, server, "b"));
+    new FaultPoint("home.restoring", "pause").awaitReached(bed, "a");
+    Workload burst = load(bed, "c", bed.ip("a"), 5300, "--burst", 3000);
+
+    FaultPoint.disarm(bed, "a");
+
+    moved.join();
+    JsonNode summary = burst.finishUnharmed();
+    assertTrue(summary.path("answered").asInt() >= 3000, summary::toString);
   }
 
   @Test
@@ -165,19 +184,12 @@ class UdpIT {
     return server;
   }
 
-  private static Workload load(Testbed bed, String host, String address, int port) {
-    return Workload.start(
-        bed,
-        host,
-        "udp_load.py",
-        "--host",
-        address,
-        "--port",
-        port,
-        "--connections",
-        1,
-        "--rate",
-        20);
+  private static Workload load(
+      Testbed bed, String host, String address, int port, Object... options) {
+    List<Object> arguments = new ArrayList<>(List.of("--host", address, "--port", port));
+    arguments.addAll(List.of("--connections", 1, "--rate", 20));
+    arguments.addAll(List.of(options));
+    return Workload.start(bed, host, "udp_load.py", arguments.toArray());
   }
 
   private static int count(Path peer) {
