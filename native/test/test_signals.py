@@ -187,15 +187,21 @@ class PostTest(PostCase):
                     found.append((line, memory.read(1024)))
         return found
 
+    def waits(self):
+        """Whether the program's first thread is in its epoll_wait."""
+        with open(f"/proc/{self.pid}/syscall") as f:
+            return f.read().startswith("232 ")
+
     def test_handlers_run_in_the_thread_and_place_where_they_would(self):
         self.log = os.path.join(self.folder, "log")
         self.cell(built("handler"), self.log)
-        self.assertTrue(until(lambda: "ready" in self.lines()))
+        self.assertTrue(until(lambda: "ready" in self.lines() and self.waits()))
         kill(self.pid, 12)
         self.assertTrue(until(lambda: self.lines()[-2:] == ["12 0 1 1", "woken"]))
         post = self.post()
         for count in range(50):
             for number, code in ((10, 0), (12, -6), (34, -1)):
+                self.assertTrue(until(self.waits))
                 post.deliver(self.inner, 0, info(number, code, 1))
                 self.assertTrue(until(lambda: self.lines()[-2:] == [f"{number} {code} 1 1", "woken"]), self.lines()[-4:])
         post.deliver(self.inner, 0, info(signal.SIGWINCH, 0))
