@@ -93,7 +93,7 @@ class StateTablesTest {
         names(Stream.of(HomeState.REFUSED, HomeState.ENDED, HomeState.ROLLED_BACK)),
         names(Stream.of(HomeState.values()).filter(HomeState::isFinal)));
     assertEquals(
-        names(Stream.of(DestinationState.ENDED, DestinationState.ABORTED)),
+        names(Stream.of(DestinationState.ENDED, DestinationState.LEFT, DestinationState.ABORTED)),
         names(Stream.of(DestinationState.values()).filter(DestinationState::isFinal)));
   }
 
