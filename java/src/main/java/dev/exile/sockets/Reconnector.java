@@ -5,6 +5,7 @@ import dev.exile.linux.ForeignTcp;
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
 import io.netty.channel.epoll.LinuxSocket;
+import io.netty.channel.unix.Errors;
 import java.io.IOException;
 import java.net.Inet6Address;
 import java.net.InetSocketAddress;
@@ -173,15 +174,24 @@ public final class Reconnector {
     }
     try {
       return join(socket, lost, own, peer);
-    } catch (Errno e) {
-      if (e.number() != Errno.EADDRNOTAVAIL || peer.getPort() == 0) {
+    } catch (IOException e) {
+      if (!isTaken(e) || peer.getPort() == 0) {
         throw e;
       }
-      // Its other end is at this host, or has moved here, too.
       LOG.debug("{}: connection {} with {} is here already", migration, own, peer);
       otherPort.increment();
       return join(socket, lost, own, new InetSocketAddress(peer.getAddress(), 0));
     }
+  }
+
+  private static boolean isTaken(IOException e) {
+    if (e instanceof Errno errno) {
+      // Its other end is at this host, or has moved here, too.
+      return errno.number() == Errno.EADDRNOTAVAIL;
+    }
+    // Another listener has the port at which the peer's would be, on the wildcard.
+    return e instanceof Errors.NativeIoException listening
+        && listening.expectedErr() == -Errno.EADDRINUSE;
   }
 
   private static int join(int socket, Lost lost, InetSocketAddress own, InetSocketAddress peer)
