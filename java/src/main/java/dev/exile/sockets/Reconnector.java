@@ -38,6 +38,9 @@ public final class Reconnector {
   /** A handshake over loopback is done before its first call returns. */
   private static final long HANDSHAKE_NANOS = TimeUnit.SECONDS.toNanos(2);
 
+  /** How long a socket that is under way may take once another has failed. */
+  private static final long END_SECONDS = 5;
+
   private final String migration;
   private final ForeignRoutes routes;
   private final LongAdder loopback = new LongAdder();
@@ -96,12 +99,22 @@ public final class Reconnector {
    * @throws IOException where one cannot be connected; others may be by then
    */
   public void reconnect(List<Lost> sockets, Relay relay) throws IOException, InterruptedException {
-    int threads = Math.max(1, Math.min(MOST_THREADS, sockets.size() / PER_THREAD));
-    ExecutorService pool = Executors.newFixedThreadPool(threads);
     try (Holders holders = new Holders()) {
       for (Lost socket : sockets) {
         holders.open(socket.place());
       }
+      reconnect(holders, sockets, relay);
+    }
+    tell("loopback addresses", loopback);
+    tell("another port of the peer", otherPort);
+  }
+
+  /** None of its threads is at it any more when this returns. */
+  private void reconnect(Holders holders, List<Lost> sockets, Relay relay)
+      throws IOException, InterruptedException {
+    int threads = Math.max(1, Math.min(MOST_THREADS, sockets.size() / PER_THREAD));
+    ExecutorService pool = Executors.newFixedThreadPool(threads);
+    try {
       List<Future<?>> parts = new ArrayList<>();
       int each = (sockets.size() + threads - 1) / threads;
       for (int from = 0; from < sockets.size(); from += each) {
@@ -110,6 +123,9 @@ public final class Reconnector {
             pool.submit(
                 () -> {
                   for (Lost one : part) {
+                    if (Thread.interrupted()) {
+                      throw new InterruptedException("another connection has failed");
+                    }
                     reconnect(holders, one, relay);
                   }
                   return null;
@@ -121,10 +137,19 @@ public final class Reconnector {
     } catch (ExecutionException e) {
       throw new IOException(e.getCause().getMessage(), e);
     } finally {
-      pool.shutdownNow();
+      end(pool);
     }
-    tell("loopback addresses", loopback);
-    tell("another port of the peer", otherPort);
+  }
+
+  private void end(ExecutorService pool) {
+    pool.shutdownNow();
+    try {
+      if (!pool.awaitTermination(END_SECONDS, TimeUnit.SECONDS)) {
+        LOG.warn("{}: connections are still being made after {} s", migration, END_SECONDS);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   private void tell(String what, LongAdder count) {
