@@ -248,8 +248,7 @@ final class CarrierProtocol {
       return null;
     }
     int colon = text.toString().lastIndexOf(':');
-    byte[] raw =
-        NetUtil.createByteArrayFromIpAddressString(text.subSequence(0, colon).toString());
+    byte[] raw = NetUtil.createByteArrayFromIpAddressString(text.subSequence(0, colon).toString());
     try {
       if (raw == null) {
         throw new UnknownHostException("neither IPv4 nor IPv6");
