@@ -4,7 +4,7 @@
   new      asks once on each connection, and makes many
 
 An answer is wrong where one of the two addresses differs; with --any-port only where the server's port
-or one of the hosts differs. `workers` in the summary counts the answers of each.
+or one of the hosts differs. With --reopen the server is told first to open its listener anew. `workers` in the summary counts the answers of each.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ def seen_as(answer, any_port):
     return [answer["own"], answer["peer"][:1] if any_port else answer["peer"]]
 
 
-async def ask(reader, writer, clock, tally, options, where):
+async def ask(reader, writer, clock, tally, options, where, question=b"?\n"):
     tally.sent += 1
-    writer.write(b"?\n")
+    writer.write(question)
     line = await reader.readline()
     if not line:
         raise EOFError("the server has ended the connection")
@@ -52,13 +52,15 @@ def kept(options, tally):
 def new(options, tally):
     async def one(index, stop, started):
         clock, pace = Connection(tally), Pace(options.rate)
+        question = b"reopen\n" if options.reopen else b"?\n"
         while not stop.is_set():
             reader, writer = await asyncio.open_connection(options.host, options.port)
             try:
-                await ask(reader, writer, clock, tally, options, f"newcomer {index}")
+                await ask(reader, writer, clock, tally, options, f"newcomer {index}", question)
             finally:
                 writer.close()
             started.set()
+            question = b"?\n"
             await pace.wait()
 
     return one
@@ -71,6 +73,7 @@ def main():
     parser = arguments(__doc__, 7200, rate=20)
     parser.add_argument("mode", choices=MODES)
     parser.add_argument("--any-port", action="store_true")
+    parser.add_argument("--reopen", action="store_true")
     options = parser.parse_args()
     tally = Tally()
     tally.extra = {"workers": {}}

@@ -2,7 +2,8 @@
 
 Every line of a client is answered by one line of JSON: {"own": [ADDRESS, PORT], "peer": [ADDRESS, PORT],
 "worker": NUMBER}. With WORKERS each of as many children listens on its own socket (SO_REUSEPORT). With
-ADDRESS `::` it takes IPv4 clients on the same socket (v4-mapped addresses).
+ADDRESS `::` it takes IPv4 clients on the same socket (v4-mapped addresses). The line `reopen` is answered
+once the listener is closed and another one listens in its place.
 """
 
 import ctypes
@@ -20,31 +21,61 @@ def plain(name):
     return [name[0].removeprefix("::ffff:"), name[1]]
 
 
-def serve(connection, worker):
-    try:
-        with connection, connection.makefile("rwb") as lines:
-            while lines.readline():
-                answer = {"own": plain(connection.getsockname()),
-                          "peer": plain(connection.getpeername()), "worker": worker}
-                lines.write(json.dumps(answer).encode() + b"\n")
-                lines.flush()
-    except OSError:
-        pass  # the client judges
+class Door:
+    """A listener that can be closed and opened anew."""
+
+    def __init__(self, address, port, worker):
+        self.address, self.port, self.worker = address, port, worker
+        self.opened = threading.Event()
+        self.listener = None
+
+    def open(self):
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        self.listener = socket.socket(family, socket.SOCK_STREAM)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.worker:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            self.listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        self.listener.bind((self.address, self.port))
+        self.listener.listen(1024)
+        self.opened.set()
+
+    def work(self):
+        while True:
+            self.open()
+            with self.listener:
+                self.accept()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return  # shut down by reopen
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def reopen(self):
+        self.opened.clear()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.opened.wait()
+
+    def serve(self, connection):
+        try:
+            with connection, connection.makefile("rwb") as lines:
+                while line := lines.readline():
+                    if line == b"reopen\n":
+                        self.reopen()
+                    answer = {"own": plain(connection.getsockname()),
+                              "peer": plain(connection.getpeername()), "worker": self.worker}
+                    lines.write(json.dumps(answer).encode() + b"\n")
+                    lines.flush()
+        except OSError:
+            pass  # the client judges
 
 
 def work(address, port, worker):
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if worker:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind((address, port))
-        listener.listen(1024)
-        while True:
-            connection, _ = listener.accept()
-            threading.Thread(target=serve, args=(connection, worker), daemon=True).start()
+    Door(address, port, worker).work()
 
 
 def main():

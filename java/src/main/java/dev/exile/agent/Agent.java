@@ -96,8 +96,11 @@ public final class Agent implements AutoCloseable {
     Function<String, Optional<PeerLink>> peerOf =
         name -> Optional.ofNullable(name.equals(config.name()) ? self : peers.get(name));
     migrations = new Migrations(site, carriers, this::relay, peerOf);
-    migrations.load();
-    routes.tidy();
+    if (migrations.load()) {
+      routes.tidy();
+    } else {
+      routes.keep();
+    }
     board =
         new Board(
             () -> migrations.all().stream().map(BoardRows::of).toList(), migrations::anyUnderWay);

@@ -89,15 +89,20 @@ public final class Migrations implements AutoCloseable {
   /**
    * Takes up what the journal tells of. To be called before any peer can reach this agent: what it
    * asks must not be answered from half a memory.
+   *
+   * @return whether all of it could be taken up
    */
-  public void load() throws IOException {
+  public boolean load() throws IOException {
+    boolean all = true;
     for (Facts facts : site.journal().load()) {
       try {
         load(facts);
       } catch (IOException | RuntimeException e) {
         LOG.error("{}: cannot be taken up, its journal is left as it is", facts.id, e);
+        all = false;
       }
     }
+    return all;
   }
 
   private void load(Facts facts) throws IOException {

@@ -64,6 +64,7 @@ final class Restoration {
     this.relay = relay;
     this.streams = streams;
     this.datagrams = datagrams;
+    relay.processes(this::pids);
     if (facts.cellInit != 0) {
       cell = new Cell(facts.cellInit, facts.cellStartTicks);
     }

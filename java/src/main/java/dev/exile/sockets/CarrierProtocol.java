@@ -2,6 +2,7 @@ package dev.exile.sockets;
 
 import io.netty.handler.codec.http2.DefaultHttp2Headers;
 import io.netty.handler.codec.http2.Http2Headers;
+import io.netty.util.NetUtil;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
@@ -247,9 +248,13 @@ final class CarrierProtocol {
       return null;
     }
     int colon = text.toString().lastIndexOf(':');
+    byte[] raw = NetUtil.createByteArrayFromIpAddressString(text.subSequence(0, colon).toString());
     try {
+      if (raw == null) {
+        throw new UnknownHostException("neither IPv4 nor IPv6");
+      }
       return new InetSocketAddress(
-          InetAddress.getByName(text.subSequence(0, colon).toString()),
+          InetAddress.getByAddress(raw),
           Integer.parseInt(text.subSequence(colon + 1, text.length()).toString()));
     } catch (UnknownHostException | IllegalArgumentException e) {
       log.warn("a stream's header is no address: {}", printable(text.toString()));

@@ -13,6 +13,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -37,6 +38,7 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
   private final Park park;
   private final RelayCounters counters = new RelayCounters();
   private final ForeignRoutes routes;
+  private final LateListeners lateListeners;
   private final Map<String, Entry> entries = new HashMap<>();
   private final Map<String, CompletableFuture<Void>> adopted = new HashMap<>();
   private final Map<String, InetSocketAddress> targets = new HashMap<>();
@@ -69,6 +71,7 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
     this.migration = migration;
     this.park = park;
     this.routes = routes;
+    lateListeners = new LateListeners(migration);
     routes.acquire(migration);
     for (Park.Parked found : park.all()) {
       newEntry(found.name()).parked.complete(found);
@@ -85,6 +88,15 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
   /** Gives the restored process its sockets back. */
   public Reconnector reconnector() {
     return new Reconnector(migration, routes);
+  }
+
+  /**
+   * Tells where listeners are to be looked for that the process opens later.
+   *
+   * @param pids tells its tree's PIDs on this host, by any thread
+   */
+  public void processes(Supplier<List<Integer>> pids) {
+    lateListeners.of(pids);
   }
 
   /**
@@ -347,6 +359,9 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
         splice.listen();
       } else if (target != null) {
         splice.connect(target);
+        if (routes.reach(target.getAddress())) {
+          lateListeners.watch(splice, target.getPort());
+        }
       } else {
         splice.open(at.pending());
       }

@@ -122,7 +122,7 @@ public final class ForeignRoutes {
       }
     }
     try {
-      ipv6 = Files.exists(Path.of("/proc/net/if_inet6")) && make("-6");
+      ipv6 = hasIpv6() && make("-6");
     } catch (IOException e) {
       LOG.warn("processes that move here will see IPv6's loopback: {}", e.getMessage());
     }
@@ -139,6 +139,16 @@ public final class ForeignRoutes {
   public synchronized void tidy() {
     if (users.isEmpty() && record != null && Files.exists(record)) {
       remove();
+    }
+  }
+
+  /**
+   * Keeps what a former agent has left for as long as this one runs: a process may need it that
+   * could not be taken up.
+   */
+  public synchronized void keep() {
+    if (record != null && Files.exists(record)) {
+      acquire("what could not be taken up");
     }
   }
 
@@ -210,13 +220,12 @@ public final class ForeignRoutes {
     made = false;
     ipv4 = false;
     ipv6 = false;
-    for (String family : List.of("-4", "-6")) {
-      try {
-        ip(family, "rule", "del", "fwmark", NUMBER, "lookup", NUMBER, "pref", PREFERENCE);
-        ip(family, "route", "flush", "table", NUMBER);
-      } catch (IOException e) {
-        LOG.warn("a route of relayed connections is left behind: {}", e.getMessage());
-      }
+    boolean gone =
+        removed("-4", "rule", "del", "fwmark", NUMBER, "lookup", NUMBER, "pref", PREFERENCE)
+            & removed("-4", "route", "flush", "table", NUMBER);
+    if (hasIpv6()) {
+      gone &= removed("-6", "rule", "del", "fwmark", NUMBER, "lookup", NUMBER, "pref", PREFERENCE);
+      gone &= removed("-6", "route", "flush", "table", NUMBER);
     }
     try {
       if (Files.exists(record)) {
@@ -224,11 +233,27 @@ public final class ForeignRoutes {
           String[] words = line.split(" ", 2);
           Files.writeString(SYSCTLS.resolve(words[0]), words[1]);
         }
-        Files.delete(record);
+        if (gone) {
+          Files.delete(record); // else it tells the next agent to try again
+        }
       }
     } catch (IOException e) {
       LOG.warn("a sysctl is left changed, see {}: {}", record, e.toString());
     }
+  }
+
+  private static boolean removed(String... arguments) {
+    try {
+      ip(arguments);
+      return true;
+    } catch (IOException e) {
+      LOG.warn("a route of relayed connections is left behind: {}", e.getMessage());
+      return false;
+    }
+  }
+
+  private static boolean hasIpv6() {
+    return Files.exists(Path.of("/proc/net/if_inet6"));
   }
 
   /** Sets a sysctl to 1, and keeps what it was before. */

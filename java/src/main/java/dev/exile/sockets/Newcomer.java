@@ -27,23 +27,20 @@ record Newcomer(
 
   /** A new socket that has the client's address, where that can be, and is not connected yet. */
   int open() throws IOException {
-    InetSocketAddress client = opening.client();
-    if (!allowed()) {
-      LinuxSocket socket = LinuxSocket.newSocketStream(isIpv6(listener));
-      if (routes.reach(listener.getAddress())) {
-        ForeignTcp.prepare(socket.intValue());
-      }
-      return socket.intValue();
-    }
-    if (!isFree()) {
+    InetSocketAddress client = allowed() ? opening.client() : null;
+    if (client != null && !isFree()) {
       // It is at this host itself, or has come back before we have forgotten its last connection.
       log.debug("{}: a connection from {} is here already, its port differs", migration, client);
       client = new InetSocketAddress(client.getAddress(), 0);
     }
-    LinuxSocket socket = LinuxSocket.newSocketStream(isIpv6(client));
+    LinuxSocket socket = LinuxSocket.newSocketStream(isIpv6(client == null ? listener : client));
     try {
-      socket.setReuseAddress(true);
-      ForeignTcp.bind(socket.intValue(), client);
+      if (client != null) {
+        socket.setReuseAddress(true);
+        ForeignTcp.bind(socket.intValue(), client);
+      } else if (routes.reach(listener.getAddress())) {
+        ForeignTcp.prepare(socket.intValue());
+      }
     } catch (IOException e) {
       socket.close();
       throw e;

@@ -5,6 +5,7 @@ import dev.exile.linux.ForeignTcp;
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
 import io.netty.channel.epoll.LinuxSocket;
+import io.netty.channel.unix.Errors;
 import java.io.IOException;
 import java.net.Inet6Address;
 import java.net.InetSocketAddress;
@@ -36,6 +37,9 @@ public final class Reconnector {
 
   /** A handshake over loopback is done before its first call returns. */
   private static final long HANDSHAKE_NANOS = TimeUnit.SECONDS.toNanos(2);
+
+  /** How long a socket that is under way may take once another has failed. */
+  private static final long END_SECONDS = 5;
 
   private final String migration;
   private final ForeignRoutes routes;
@@ -95,12 +99,22 @@ public final class Reconnector {
    * @throws IOException where one cannot be connected; others may be by then
    */
   public void reconnect(List<Lost> sockets, Relay relay) throws IOException, InterruptedException {
-    int threads = Math.max(1, Math.min(MOST_THREADS, sockets.size() / PER_THREAD));
-    ExecutorService pool = Executors.newFixedThreadPool(threads);
     try (Holders holders = new Holders()) {
       for (Lost socket : sockets) {
         holders.open(socket.place());
       }
+      reconnect(holders, sockets, relay);
+    }
+    tell("loopback addresses", loopback);
+    tell("another port of the peer", otherPort);
+  }
+
+  /** None of its threads is at it any more when this returns. */
+  private void reconnect(Holders holders, List<Lost> sockets, Relay relay)
+      throws IOException, InterruptedException {
+    int threads = Math.max(1, Math.min(MOST_THREADS, sockets.size() / PER_THREAD));
+    ExecutorService pool = Executors.newFixedThreadPool(threads);
+    try {
       List<Future<?>> parts = new ArrayList<>();
       int each = (sockets.size() + threads - 1) / threads;
       for (int from = 0; from < sockets.size(); from += each) {
@@ -109,6 +123,9 @@ public final class Reconnector {
             pool.submit(
                 () -> {
                   for (Lost one : part) {
+                    if (Thread.interrupted()) {
+                      throw new InterruptedException("another connection has failed");
+                    }
                     reconnect(holders, one, relay);
                   }
                   return null;
@@ -120,10 +137,19 @@ public final class Reconnector {
     } catch (ExecutionException e) {
       throw new IOException(e.getCause().getMessage(), e);
     } finally {
-      pool.shutdownNow();
+      end(pool);
     }
-    tell("loopback addresses", loopback);
-    tell("another port of the peer", otherPort);
+  }
+
+  private void end(ExecutorService pool) {
+    pool.shutdownNow();
+    try {
+      if (!pool.awaitTermination(END_SECONDS, TimeUnit.SECONDS)) {
+        LOG.warn("{}: connections are still being made after {} s", migration, END_SECONDS);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   private void tell(String what, LongAdder count) {
@@ -173,15 +199,24 @@ public final class Reconnector {
     }
     try {
       return join(socket, lost, own, peer);
-    } catch (Errno e) {
-      if (e.number() != Errno.EADDRNOTAVAIL || peer.getPort() == 0) {
+    } catch (IOException e) {
+      if (!isTaken(e) || peer.getPort() == 0) {
         throw e;
       }
-      // Its other end is at this host, or has moved here, too.
       LOG.debug("{}: connection {} with {} is here already", migration, own, peer);
       otherPort.increment();
       return join(socket, lost, own, new InetSocketAddress(peer.getAddress(), 0));
     }
+  }
+
+  private static boolean isTaken(IOException e) {
+    if (e instanceof Errno errno) {
+      // Its other end is at this host, or has moved here, too.
+      return errno.number() == Errno.EADDRNOTAVAIL;
+    }
+    // Another listener has the port at which the peer's would be, on the wildcard.
+    return e instanceof Errors.NativeIoException listening
+        && listening.expectedErr() == -Errno.EADDRINUSE;
   }
 
   private static int join(int socket, Lost lost, InetSocketAddress own, InetSocketAddress peer)

@@ -104,6 +104,11 @@ final class Splice implements TcpSocket.Listener {
     return (IoEventLoop) stream.eventLoop();
   }
 
+  /** Whether its socket is still on its way to be connected. */
+  boolean isConnecting() {
+    return !done && !broken && socket.isConnecting();
+  }
+
   /** Whether the stream is lost, or the connection over. */
   boolean isDone() {
     return done;

@@ -15,6 +15,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** At the destination a process sees the addresses that it saw at home, and is reached at them. */
 @Hosts
@@ -84,6 +85,23 @@ class AddressIT {
     JsonNode workers = since.finishUnharmed().path("workers");
     assertEquals(3, workers.size(), workers::toString);
     kept.awaitMore("answered", 100);
+    kept.finishUnharmed();
+  }
+
+  /** A listener that was not there when the process came is no worse than one that was. */
+  @ParameterizedTest
+  @ValueSource(strings = {"0.0.0.0", "::"})
+  void clientsReachAListenerThatIsOpenedAnew(String listens, Testbed bed) {
+    Daemon server = Servers.mirror(bed, "a", listens);
+    Workload kept = load(bed, "c", bed.ip("a"), "kept");
+    kept.awaitMore("answered", 20);
+
+    Exile.move(bed, server, "b");
+
+    Workload since = load(bed, "c", bed.ip("a"), "new", "--reopen");
+    since.awaitMore("answered", 20);
+    kept.awaitMore("answered", 20);
+    since.finishUnharmed();
     kept.finishUnharmed();
   }
 

@@ -15,7 +15,9 @@ import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
@@ -94,6 +96,36 @@ class ForeignAddressesTest {
           exchange(new Socket(accepted), client);
           for (int fd : new int[] {listener.intValue(), client.intValue(), accepted}) {
             new Socket(fd).close();
+          }
+          return null;
+        });
+  }
+
+  @Test
+  void aConnectInProgressIsDoneThoughThisHostListensOnThatPort() throws Exception {
+    OwnNetwork.run(
+        () -> {
+          ForeignRoutes routes = made();
+          InetSocketAddress ours = new InetSocketAddress("198.51.100.1", 5000);
+          InetSocketAddress theirs = new InetSocketAddress("203.0.113.9", 80);
+          Socket listener = LinuxSocket.newSocketStream(false);
+          listener.bind(new InetSocketAddress("0.0.0.0", theirs.getPort()));
+          listener.listen(16);
+          Socket process = LinuxSocket.newSocketStream(false);
+          Reconnector.Place place =
+              new Reconnector.Place((int) ProcessHandle.current().pid(), process.intValue());
+          List<Integer> ends = new ArrayList<>();
+          new Reconnector("test", routes)
+              .reconnect(
+                  List.of(new Reconnector.Lost("1", place, true, false, ours, theirs)),
+                  (name, fd) -> ends.add(fd));
+          assertEquals(ours, Inet.localAddress(process.intValue()).toInet());
+          InetSocketAddress peer = Inet.peerAddress(process.intValue()).toInet();
+          assertEquals(theirs.getAddress(), peer.getAddress());
+          Socket end = new Socket(ends.get(0));
+          exchange(process, end);
+          for (Socket socket : List.of(listener, process, end)) {
+            socket.close();
           }
           return null;
         });
