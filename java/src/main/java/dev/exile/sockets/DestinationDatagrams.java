@@ -74,9 +74,13 @@ public final class DestinationDatagrams {
     device.keep();
   }
 
-  /** Takes up the device that a former agent has made. */
-  public synchronized void open(String name) throws IOException {
+  /** Takes up the device that a former agent has made; false where there is none of that name. */
+  public synchronized boolean open(String name) throws IOException {
+    if (!TunDevice.exists(name)) {
+      return false;
+    }
     device = TunDevice.open(name);
+    return true;
   }
 
   synchronized boolean isOpen() {

@@ -79,7 +79,12 @@ final class TunDevice {
     throw new IOException("all " + DEVICES + " devices for datagrams are in use");
   }
 
-  /** One that a former agent has made; where it had not come to that, it is made now. */
+  /** Whether this host has a device of that name. */
+  static boolean exists(String name) {
+    return Files.exists(Path.of("/proc/sys/net/ipv4/conf", name));
+  }
+
+  /** One that a former agent has made, which {@link #exists}. */
   static TunDevice open(String name) throws IOException {
     return new TunDevice(Integer.parseInt(name.substring(PREFIX.length())), Tun.open(name));
   }
