@@ -45,7 +45,7 @@ public final class UnixDiag {
   /**
    * A unix socket of this network namespace.
    *
-   * @param inode names it
+   * @param inode names it, an unsigned number
    * @param type SOCK_ number
    * @param listening whether it listens
    * @param name its path, with a NUL before an abstract one; empty where it has none
