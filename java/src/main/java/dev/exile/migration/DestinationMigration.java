@@ -376,9 +376,14 @@ public final class DestinationMigration {
     clean &= removals.done("record of signals", traffic::end);
     clean &= removals.done("device for datagrams", this::closeDatagrams);
     clean &= removals.done("cgroup", () -> FrozenTree.endBody(facts));
-    clean &= removals.done("unix sockets", () -> UnixPaths.remove(facts.unixPaths));
+    clean &= removals.done("unix sockets", this::removeUnixPaths);
     clean &= removals.done("images", () -> Directories.delete(site.images(facts.id)));
     return clean;
+  }
+
+  private void removeUnixPaths() throws IOException {
+    UnixPaths.remove(facts.unixPaths);
+    facts.unixPaths = Map.of();
   }
 
   /**

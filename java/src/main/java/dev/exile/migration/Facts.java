@@ -92,7 +92,10 @@ public final class Facts {
   /** Listening sockets. */
   public int listening;
 
-  /** Paths where its unix sockets are bound; at home with their inodes, elsewhere with 0. */
+  /**
+   * Paths where its unix sockets are bound, with their inodes; at the destination 0 before they are
+   * restored. Empty once they are removed.
+   */
   Map<String, Long> unixPaths = Map.of();
 
   /** At home: bound UDP sockets, which are parked apart from others; 0 for none. */

@@ -138,6 +138,7 @@ final class Restoration {
    */
   Map<Integer, Integer> awaitHook() throws IOException, InterruptedException {
     await(reachedHook, "CRIU's restore");
+    facts.unixPaths = UnixPaths.made(facts.unixPaths);
     return cell.members();
   }
 
