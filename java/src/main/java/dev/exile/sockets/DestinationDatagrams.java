@@ -11,6 +11,7 @@ import io.netty.handler.codec.http2.Http2StreamChannel;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -21,6 +22,8 @@ import org.slf4j.LoggerFactory;
  * comes out of the device as IP packets, which go to home; what comes from there is put into it,
  * and the kernel delivers it as from the network. Thread-safe.
  */
+// A session that cannot begin is one whose loop is being shut down.
+@SuppressWarnings("FutureReturnValueIgnored")
 public final class DestinationDatagrams {
   private static final Logger log = LoggerFactory.getLogger(DestinationDatagrams.class);
 
@@ -36,7 +39,11 @@ public final class DestinationDatagrams {
   private final ExileRoom room;
   private long begunNanos;
   private TunDevice device;
+  private boolean closing;
   private Session session;
+
+  /** Done once no session but the latest touches the device. */
+  private CompletableFuture<Void> left = CompletableFuture.completedFuture(null);
 
   /** Nothing is there before {@link #create} or {@link #open}. */
   public DestinationDatagrams(String migration) {
@@ -83,10 +90,6 @@ public final class DestinationDatagrams {
     return true;
   }
 
-  synchronized boolean isOpen() {
-    return device != null;
-  }
-
   /** Gives a restored socket its addresses, and diverts what passes through it. */
   public void divert(Lost lost) throws IOException {
     room.give(lost.pid(), lost.fd());
@@ -117,22 +120,31 @@ public final class DestinationDatagrams {
     return SocketAddressBytes.of(family, address.getAddress(), address.getPort());
   }
 
-  /** Home has opened a stream for all datagrams; on its event loop. */
-  void join(Http2StreamChannel stream) {
-    Session before;
-    Session next;
-    synchronized (this) {
-      if (begunNanos == 0) {
-        begunNanos = System.nanoTime();
-      }
-      before = session;
-      next = new Session(stream, device.fd());
-      session = next;
+  /**
+   * Home has opened a stream for all datagrams; on its event loop, which does not wait.
+   *
+   * @return false where there is no device, or no more: nothing has been done then
+   */
+  synchronized boolean join(Http2StreamChannel stream) {
+    if (device == null || closing) {
+      return false;
     }
-    if (before != null) {
-      before.leave();
+    if (begunNanos == 0) {
+      begunNanos = System.nanoTime();
     }
-    next.begin();
+    Session next = new Session(stream, device.fd());
+    leave().thenRunAsync(next::begin, next.stream.loop());
+    session = next;
+    return true;
+  }
+
+  /** Ends the session; done once none touches the device any more. Under our lock. */
+  private CompletableFuture<Void> leave() {
+    if (session != null) {
+      left = CompletableFuture.allOf(left, session.leave());
+      session = null;
+    }
+    return left;
   }
 
   /** To be called now and then while the process runs. */
@@ -144,20 +156,18 @@ public final class DestinationDatagrams {
 
   /**
    * Ends it and removes the device. To be called again where it fails; by the next agent after
-   * {@link #open}.
+   * {@link #open}. Not on an event loop.
    */
   public void close() throws IOException {
-    Session last;
+    CompletableFuture<Void> untouched;
     TunDevice removed;
     synchronized (this) {
-      last = session;
+      closing = true;
+      untouched = leave();
       removed = device;
-      session = null;
     }
     room.close();
-    if (last != null) {
-      last.leave();
-    }
+    untouched.join();
     if (removed != null) {
       removed.remove();
       synchronized (this) {
@@ -182,21 +192,19 @@ public final class DestinationDatagrams {
     }
 
     void begin() {
-      handle.watch(stream.loop());
+      if (!over) {
+        handle.watch(stream.loop());
+      }
     }
 
-    /** Returns once it does not touch the device any more. */
-    void leave() {
-      Runnable end =
+    /** Done once it does not touch the device any more. */
+    CompletableFuture<Void> leave() {
+      return CompletableFuture.runAsync(
           () -> {
             detach();
             stream.close();
-          };
-      if (stream.loop().inEventLoop()) {
-        end.run();
-      } else {
-        stream.loop().submit(end).syncUninterruptibly();
-      }
+          },
+          stream.loop());
     }
 
     private void detach() {
