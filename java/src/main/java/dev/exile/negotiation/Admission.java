@@ -197,6 +197,11 @@ public final class Admission {
           "the process has UDP sockets, and the agent of " + host + " cannot open /dev/net/tun",
           "load the kernel's module tun there, and give the agent the device and CAP_NET_ADMIN");
     }
+    if (!Host.hasProgram("ip")) {
+      refuse(
+          "the process has UDP sockets, and the agent of " + host + " finds no program ip",
+          "install iproute2 there");
+    }
     if (Host.read("/proc/sys/net/ipv4/conf/all/rp_filter").strip().equals("1")) {
       refuse(
           "the process has UDP sockets, and "

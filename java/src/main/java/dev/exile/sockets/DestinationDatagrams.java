@@ -155,8 +155,8 @@ public final class DestinationDatagrams {
   }
 
   /**
-   * Ends it and removes the device. To be called again where it fails; by the next agent after
-   * {@link #open}. Not on an event loop.
+   * Ends it and removes the device, which is gone even where this fails. May be called again; by
+   * the next agent after {@link #open}. Not on an event loop.
    */
   public void close() throws IOException {
     CompletableFuture<Void> untouched;
@@ -169,10 +169,10 @@ public final class DestinationDatagrams {
     room.close();
     untouched.join();
     if (removed != null) {
-      removed.remove();
       synchronized (this) {
         device = null;
       }
+      removed.remove();
     }
   }
 
