@@ -651,7 +651,8 @@ public final class DestinationMigration {
   /** Where a former agent has removed it nothing is to be done, unless the process still runs. */
   private void openDevice() {
     try {
-      if (!datagrams.open(facts.device) && lifecycle.state() == DestinationState.RUNNING) {
+      if (!datagrams.open(facts.device, facts.datagramPorts)
+          && lifecycle.state() == DestinationState.RUNNING) {
         LOG.error(
             "{}: its datagrams are not forwarded any more: there is no device {}",
             facts.id,

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * What is known of one migration on one host: the journal's content, and what operators are shown.
@@ -103,6 +104,9 @@ public final class Facts {
 
   /** At the destination: the device that UDP sockets are bound to; empty where there is none. */
   String device = "";
+
+  /** At the destination: local ports of those sockets. */
+  Set<Integer> datagramPorts = Set.of();
 
   /** How long each state lasted, in milliseconds, in order; replaced, never changed. */
   volatile Map<String, Long> phaseMillis = new LinkedHashMap<>();

@@ -11,6 +11,7 @@ import io.netty.handler.codec.http2.Http2StreamChannel;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
@@ -40,6 +41,7 @@ public final class DestinationDatagrams {
   private long begunNanos;
   private TunDevice device;
   private boolean closing;
+  private volatile Set<Integer> ports = Set.of();
   private Session session;
 
   /** Done once no session but the latest touches the device. */
@@ -69,9 +71,11 @@ public final class DestinationDatagrams {
   /**
    * Makes the device, which is gone with this agent until {@link #keep}.
    *
+   * @param diverted local ports of the sockets that are to be diverted
    * @return its name
    */
-  public synchronized String create() throws IOException {
+  public synchronized String create(Set<Integer> diverted) throws IOException {
+    ports = Set.copyOf(diverted);
     device = TunDevice.create();
     return device.name();
   }
@@ -82,7 +86,8 @@ public final class DestinationDatagrams {
   }
 
   /** Takes up the device that a former agent has made; false where there is none of that name. */
-  public synchronized boolean open(String name) throws IOException {
+  public synchronized boolean open(String name, Set<Integer> diverted) throws IOException {
+    ports = Set.copyOf(diverted);
     if (!TunDevice.exists(name)) {
       return false;
     }
@@ -261,9 +266,10 @@ public final class DestinationDatagrams {
       }
     }
 
+    /** Nothing but datagrams for the process is let into this host's kernel. */
     @Override
     public void packet(ByteBuf packet) {
-      if (over) {
+      if (over || !isForProcess(packet)) {
         return;
       }
       ByteBuf direct = UdpPacket.inOnePiece(packet);
@@ -274,6 +280,12 @@ public final class DestinationDatagrams {
       } finally {
         direct.release();
       }
+    }
+
+    private boolean isForProcess(ByteBuf packet) {
+      return UdpPacket.of(packet)
+          .filter(datagram -> ports.contains(datagram.destination().getPort()))
+          .isPresent();
     }
 
     @Override
