@@ -242,12 +242,15 @@ public final class DestinationDatagrams {
           return;
         }
         ByteBuf packet = PooledByteBufAllocator.DEFAULT.directBuffer(UdpPacket.MAX_BYTES);
-        int got = tun.readAddress(packet.memoryAddress(), 0, UdpPacket.MAX_BYTES);
-        if (got <= 0) {
-          readable = false;
+        try {
+          int got = tun.readAddress(packet.memoryAddress(), 0, UdpPacket.MAX_BYTES);
+          if (got <= 0) {
+            readable = false;
+          } else {
+            forward(packet.writerIndex(got));
+          }
+        } finally {
           packet.release();
-        } else {
-          forward(packet.writerIndex(got));
         }
       }
     }
@@ -256,13 +259,9 @@ public final class DestinationDatagrams {
      * The kernel says other things by a device, too, such as that it has no more use for a port.
      */
     private void forward(ByteBuf packet) {
-      try {
-        if (UdpPacket.of(packet).isPresent()) {
-          int length = packet.readableBytes();
-          stream.write(packet.alloc().directBuffer(length, length).writeBytes(packet));
-        }
-      } finally {
-        packet.release();
+      if (UdpPacket.of(packet).isPresent()) {
+        int length = packet.readableBytes();
+        stream.write(packet.alloc().directBuffer(length, length).writeBytes(packet));
       }
     }
 
