@@ -126,6 +126,11 @@ final class HomeSockets {
             "process %d has opened a raw socket since it was surveyed (descriptor %d)"
                 .formatted(other.pid(), other.fd()));
       }
+      if (other.busyNetlink()) {
+        throw new IOException(
+            "descriptor %d of process %d is a netlink socket in use; try again"
+                .formatted(other.fd(), other.pid()));
+      }
       if (other.passing()) {
         throw new IOException(
             "descriptor %d of process %d holds descriptors that were sent and not yet received; try again"

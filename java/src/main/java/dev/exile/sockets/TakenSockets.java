@@ -3,6 +3,7 @@ package dev.exile.sockets;
 import dev.exile.linux.Errno;
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
+import dev.exile.linux.Netlink;
 import dev.exile.linux.SocketAddressBytes;
 import dev.exile.linux.Udp;
 import dev.exile.process.Proc;
@@ -45,9 +46,22 @@ public final class TakenSockets implements AutoCloseable {
    * @param inode names the socket, an unsigned number
    * @param passing whether descriptors wait in it to be received (SCM_RIGHTS), which may be sockets
    *     that nobody can take
+   * @param idle whether it is a netlink socket that may as well be a new one
    */
   public record OtherSocket(
-      int pid, int fd, int domain, int type, int protocol, int inode, boolean passing) {
+      int pid,
+      int fd,
+      int domain,
+      int type,
+      int protocol,
+      int inode,
+      boolean passing,
+      boolean idle) {
+    /** Whether it is a netlink socket that would lose something. */
+    public boolean busyNetlink() {
+      return domain == Netlink.AF_NETLINK && !idle;
+    }
+
     /** Whether it speaks to other hosts: raw and the like. */
     public boolean internet() {
       return domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
@@ -130,7 +144,8 @@ public final class TakenSockets implements AutoCloseable {
       return keepDatagrams(pid, fd, key, duplicate, domain);
     }
     if (!internet || protocol != Inet.IPPROTO_TCP) {
-      others.add(new OtherSocket(pid, fd, domain, type, protocol, inode, passing(pid, fd)));
+      boolean idle = domain == Netlink.AF_NETLINK && Netlink.isIdle(duplicate);
+      others.add(new OtherSocket(pid, fd, domain, type, protocol, inode, passing(pid, fd), idle));
       return false;
     }
     TcpState state = TcpState.of(Inet.tcpState(duplicate));
