@@ -24,6 +24,12 @@ def device():
     return os.open("/dev/net/tun", os.O_RDWR)
 
 
+def netlink():
+    told = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    told.bind((0, 1))  # RTMGRP_LINK
+    return told
+
+
 def bound_to_device():
     kept = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
@@ -35,7 +41,7 @@ def main():
     makers = {
         "raw": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
         "packet": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0),
-        "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0),
+        "netlink": netlink,
         "ping": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP),
         "bound": bound_to_device,
         "device": device,

@@ -17,9 +17,11 @@ import java.net.UnknownHostException;
 public final class DatagramIo {
   private static final int MSG_DONTWAIT = 0x40;
   private static final int SOL_IP = 0;
+  private static final int SOL_UDP = 17;
   private static final int SOL_IPV6 = 41;
   private static final int IP_PKTINFO = 8;
   private static final int IPV6_PKTINFO = 50;
+  private static final int UDP_GRO = 104;
 
   /** struct msghdr, 64 bit. */
   private static final int MSG_NAME = 0;
@@ -58,6 +60,7 @@ public final class DatagramIo {
   private final long base = Pointer.nativeValue(memory);
   private InetSocketAddress source;
   private InetAddress destination;
+  private int segment;
 
   /** With its memory. */
   public DatagramIo() {
@@ -67,8 +70,8 @@ public final class DatagramIo {
   }
 
   /**
-   * Takes a datagram out of the socket's queue; {@link #source} and {@link #destination} then tell
-   * of it.
+   * Takes a datagram out of the socket's queue, or several at once, see {@link #segment}; {@link
+   * #source} and {@link #destination} then tell of it.
    *
    * @param address where its payload is copied to
    * @param length the room there
@@ -89,7 +92,7 @@ public final class DatagramIo {
     }
     int nameLength = Math.min(NAME_BYTES, memory.getInt(MSG_NAMELEN));
     source = new SocketAddressBytes(memory.getByteArray(name, NAME_BYTES), nameLength).toInet();
-    destination = readDestination();
+    readControl();
     return (int) got;
   }
 
@@ -98,26 +101,30 @@ public final class DatagramIo {
     memory.setLong(iovec + Long.BYTES, length);
   }
 
-  private InetAddress readDestination() {
+  private void readControl() {
+    destination = null;
+    segment = 0;
     long end = control + memory.getLong(MSG_CONTROLLEN);
     long at = control;
     while (at + CMSG_DATA <= end) {
       long length = memory.getLong(at);
+      if (length < CMSG_DATA) {
+        return;
+      }
       int level = memory.getInt(at + CMSG_LEVEL);
       int type = memory.getInt(at + CMSG_TYPE);
       if (level == SOL_IP && type == IP_PKTINFO) {
         // Of what came before the kernel was asked to tell it knows the header's address only.
         int at4 =
             memory.getInt(at + CMSG_DATA + PKTINFO_LOCAL) == 0 ? PKTINFO_HEADER : PKTINFO_LOCAL;
-        return address(memory.getByteArray(at + CMSG_DATA + at4, 4));
+        destination = address(memory.getByteArray(at + CMSG_DATA + at4, 4));
       } else if (level == SOL_IPV6 && type == IPV6_PKTINFO) {
-        return address(memory.getByteArray(at + CMSG_DATA, 16));
-      } else if (length < CMSG_DATA) {
-        return null;
+        destination = address(memory.getByteArray(at + CMSG_DATA, 16));
+      } else if (level == SOL_UDP && type == UDP_GRO) {
+        segment = memory.getInt(at + CMSG_DATA);
       }
       at += (length + 7) / 8 * 8;
     }
-    return null;
   }
 
   private static InetAddress address(byte[] bytes) {
@@ -139,6 +146,14 @@ public final class DatagramIo {
    */
   public InetAddress destination() {
     return destination;
+  }
+
+  /**
+   * Bytes of each datagram where several of one sender were received as one, the last of which may
+   * be shorter; 0 where it was a single one. That is so where somebody has set UDP_GRO, see udp(7).
+   */
+  public int segment() {
+    return segment;
   }
 
   /**

@@ -25,6 +25,7 @@ public final class Inet {
   private static final int F_GETFL = 3;
   private static final int F_SETFL = 4;
   private static final int O_NONBLOCK = 0x800;
+  private static final short POLLIN = 1;
   private static final short POLLPRI = 2;
   private static final short POLLOUT = 4;
   private static final short POLLERR = 8;
@@ -176,6 +177,11 @@ public final class Inet {
   /** Whether the socket has an error to report; it is not taken from it. */
   public static boolean hasError(int fd) throws Errno {
     return (poll(fd, (short) 0, 0) & POLLERR) != 0;
+  }
+
+  /** Whether there is something to read, be it an error. */
+  static boolean isReadable(int fd) throws Errno {
+    return poll(fd, POLLIN, 0) != 0;
   }
 
   /** Whether an urgent byte waits to be read. */

@@ -45,7 +45,7 @@ public final class UnixDiag {
   /**
    * A unix socket of this network namespace.
    *
-   * @param inode names it
+   * @param inode names it, an unsigned number
    * @param type SOCK_ number
    * @param listening whether it listens
    * @param name its path, with a NUL before an abstract one; empty where it has none
@@ -123,7 +123,7 @@ public final class UnixDiag {
         case NAME -> {
           byte[] bytes = new byte[length - 4];
           part.get(content, bytes);
-          name = new String(bytes, StandardCharsets.ISO_8859_1).replaceAll("(?<=.)\0+$", "");
+          name = new String(bytes, StandardCharsets.UTF_8).replaceAll("(?<=.)\0+$", "");
         }
         case PEER -> peer = part.getInt(content);
         case ICONS -> {

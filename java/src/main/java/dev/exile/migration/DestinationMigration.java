@@ -272,13 +272,22 @@ public final class DestinationMigration {
     clean &= removals.done("cgroup", () -> FrozenTree.removeCgroup(facts));
     clean &= removals.done("record of signals", traffic::end);
     clean &= removals.done("streams", streams::drop);
-    clean &= removals.done("device for datagrams", datagrams::close);
+    clean &= removals.done("device for datagrams", this::closeDatagrams);
     if (!homeKnows) {
       home.ended(EndedNotice.newBuilder().setId(facts.id).setWaitStatus(facts.waitStatus).build());
       homeKnows = true;
     }
     if (clean) {
       facts.homeTold = true;
+      site.journal().save(facts);
+    }
+  }
+
+  /** The name goes with the device: the next migration may get a device of the same name. */
+  private void closeDatagrams() throws IOException {
+    datagrams.close();
+    if (!facts.device.isEmpty()) {
+      facts.device = "";
       site.journal().save(facts);
     }
   }
@@ -365,11 +374,16 @@ public final class DestinationMigration {
     boolean clean = removals.done("line to its cell", restoration::closeLife);
     clean &= removals.done("streams", streams::drop);
     clean &= removals.done("record of signals", traffic::end);
-    clean &= removals.done("device for datagrams", datagrams::close);
+    clean &= removals.done("device for datagrams", this::closeDatagrams);
     clean &= removals.done("cgroup", () -> FrozenTree.endBody(facts));
-    clean &= removals.done("unix sockets", () -> UnixPaths.remove(facts.unixPaths));
+    clean &= removals.done("unix sockets", this::removeUnixPaths);
     clean &= removals.done("images", () -> Directories.delete(site.images(facts.id)));
     return clean;
+  }
+
+  private void removeUnixPaths() throws IOException {
+    UnixPaths.remove(facts.unixPaths);
+    facts.unixPaths = Map.of();
   }
 
   /**
@@ -608,12 +622,8 @@ public final class DestinationMigration {
     } catch (IOException e) {
       LOG.error("{}: its streams are not looked after any more", facts.id, e);
     }
-    try {
-      if (!facts.device.isEmpty()) {
-        datagrams.open(facts.device);
-      }
-    } catch (IOException e) {
-      LOG.error("{}: its datagrams are not forwarded any more", facts.id, e);
+    if (!facts.device.isEmpty()) {
+      openDevice();
     }
     switch (lifecycle.state()) {
       case RECEIVING, RESTORING ->
@@ -635,6 +645,21 @@ public final class DestinationMigration {
       }
       case ENDED, ABORTED, LEFT -> relay.close();
       case ABORTING, LEAVING -> {}
+    }
+  }
+
+  /** Where a former agent has removed it nothing is to be done, unless the process still runs. */
+  private void openDevice() {
+    try {
+      if (!datagrams.open(facts.device, facts.datagramPorts)
+          && lifecycle.state() == DestinationState.RUNNING) {
+        LOG.error(
+            "{}: its datagrams are not forwarded any more: there is no device {}",
+            facts.id,
+            facts.device);
+      }
+    } catch (IOException e) {
+      LOG.error("{}: its datagrams are not forwarded any more", facts.id, e);
     }
   }
 

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * What is known of one migration on one host: the journal's content, and what operators are shown.
@@ -92,7 +93,10 @@ public final class Facts {
   /** Listening sockets. */
   public int listening;
 
-  /** Paths where its unix sockets are bound; at home with their inodes, elsewhere with 0. */
+  /**
+   * Paths where its unix sockets are bound, with their inodes; at the destination 0 before they are
+   * restored. Empty once they are removed.
+   */
   Map<String, Long> unixPaths = Map.of();
 
   /** At home: bound UDP sockets, which are parked apart from others; 0 for none. */
@@ -100,6 +104,9 @@ public final class Facts {
 
   /** At the destination: the device that UDP sockets are bound to; empty where there is none. */
   String device = "";
+
+  /** At the destination: local ports of those sockets. */
+  Set<Integer> datagramPorts = Set.of();
 
   /** How long each state lasted, in milliseconds, in order; replaced, never changed. */
   volatile Map<String, Long> phaseMillis = new LinkedHashMap<>();

@@ -110,6 +110,11 @@ final class Forwarding {
     paused = false;
   }
 
+  /** A leg is committed: what did not move on with the process ends at home, too. */
+  void moved() {
+    sockets.moved();
+  }
+
   /** See {@link HomeSockets#named}. */
   RestoreRequest named(RestoreRequest request) throws IOException {
     return sockets.named(request);

@@ -112,6 +112,7 @@ final class HomeHop {
     facts.established = request.getSocketsCount();
     facts.reconnectMicros = restored.getReconnectMicros();
     forwarding.resume(next, carrier);
+    forwarding.moved();
     forwarding.ended(missing(request));
     leave(there, from);
     facts.totalMillis = millisSince(startedNanos);

@@ -20,6 +20,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -369,6 +370,8 @@ public final class HomeMigration {
     }
     try {
       UnixPaths.remove(facts.unixPaths);
+      facts.unixPaths = Map.of(); // a later agent may find another's sockets there
+      site.journal().save(facts);
     } catch (IOException e) {
       LOG.error("{}: a path of its unix sockets stays at home", facts.id, e);
     }

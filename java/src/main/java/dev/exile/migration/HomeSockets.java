@@ -46,7 +46,7 @@ final class HomeSockets {
   private final PeerLink peer;
   private final Site site;
   private TakenSockets taken;
-  private HomeDatagrams datagrams;
+  private volatile HomeDatagrams datagrams;
   private final ExileRoom room;
   private CompletableFuture<Void> parking = CompletableFuture.completedFuture(null);
 
@@ -98,7 +98,9 @@ final class HomeSockets {
   /** After the agent was started again: what the former one has parked. */
   static HomeSockets ofParked(Facts facts, PeerLink peer, Site site) throws IOException {
     HomeSockets sockets = new HomeSockets(facts, peer, site, null, null);
-    if (facts.datagrams > 0) {
+    if (!facts.currentLeg().equals(facts.id)) {
+      sockets.moved();
+    } else if (facts.datagrams > 0) {
       sockets.openDatagrams();
     }
     return sockets;
@@ -123,6 +125,11 @@ final class HomeSockets {
         throw new IOException(
             "process %d has opened a raw socket since it was surveyed (descriptor %d)"
                 .formatted(other.pid(), other.fd()));
+      }
+      if (other.busyNetlink()) {
+        throw new IOException(
+            "descriptor %d of process %d is a netlink socket in use; try again"
+                .formatted(other.fd(), other.pid()));
       }
       if (other.passing()) {
         throw new IOException(
@@ -298,6 +305,29 @@ final class HomeSockets {
   /** Lets the carrier go; connections wait. */
   void pause() {
     relay.pause();
+  }
+
+  /** It has moved on, as a process does only once it has closed its UDP sockets. */
+  void moved() {
+    try {
+      endDatagrams();
+    } catch (IOException e) {
+      LOG.error("{}: its UDP sockets stay at home", facts.id, e);
+    }
+  }
+
+  private void endDatagrams() throws IOException {
+    if (facts.datagrams == 0) {
+      return;
+    }
+    if (datagrams != null) {
+      datagrams.close();
+      datagrams = null;
+    } else {
+      site.parks().end(datagramParkName(facts));
+    }
+    facts.datagrams = 0;
+    site.journal().save(facts);
   }
 
   /** Relays again, to where the facts tell. */

@@ -191,9 +191,9 @@ final class Leaving {
         throw new IOException("it has UDP sockets, or unix sockets with a path, by now");
       }
       for (TakenSockets.OtherSocket other : taken.others()) {
-        if (other.internet()) {
+        if (other.internet() || other.busyNetlink()) {
           throw new IOException(
-              "descriptor %d of process %d is a socket that is not TCP"
+              "descriptor %d of process %d is a socket that cannot travel"
                   .formatted(other.fd(), inner.get(other.pid())));
         }
         if (other.passing()) {

@@ -24,6 +24,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -83,7 +84,7 @@ final class Restoration {
     streams.make(request);
     facts.unixPaths = UnixPaths.named(request.getUnixPathsList());
     if (request.getDatagramsCount() > 0) {
-      openDatagrams();
+      openDatagrams(request.getDatagramsList());
     }
     Timers.advance(site.images(facts.id), request.getPidsList(), time.sinceDump(request));
     List<String> command =
@@ -126,8 +127,10 @@ final class Restoration {
     streams.join(cell.init(), started.master());
   }
 
-  private void openDatagrams() throws IOException {
-    facts.device = datagrams.create();
+  private void openDatagrams(List<DatagramPlan> sockets) throws IOException {
+    facts.datagramPorts =
+        sockets.stream().map(socket -> socket.getOwn().getPort()).collect(Collectors.toSet());
+    facts.device = datagrams.create(facts.datagramPorts);
     site.journal().save(facts); // before it stays: whoever comes after us finds it
     datagrams.keep();
   }
@@ -139,6 +142,7 @@ final class Restoration {
    */
   Map<Integer, Integer> awaitHook() throws IOException, InterruptedException {
     await(reachedHook, "CRIU's restore");
+    facts.unixPaths = UnixPaths.made(facts.unixPaths);
     return cell.members();
   }
 

@@ -34,7 +34,7 @@ final class UnixPaths {
     for (String name : found.bound()) {
       Path path = Path.of(name.replace('\0', '@'));
       if (path.isAbsolute() && isSocket(path)) {
-        paths.put(name, (long) Files.getAttribute(path, "unix:ino", LinkOption.NOFOLLOW_LINKS));
+        paths.put(name, inode(path));
       }
     }
     return paths;
@@ -47,18 +47,28 @@ final class UnixPaths {
     return named;
   }
 
-  /** Removes those that are sockets, and where an inode is told that very one. */
+  /** The same once they have been made. */
+  static Map<String, Long> made(Map<String, Long> paths) throws IOException {
+    Map<String, Long> made = new TreeMap<>();
+    for (String name : paths.keySet()) {
+      Path path = Path.of(name);
+      made.put(name, isSocket(path) ? inode(path) : 0L);
+    }
+    return made;
+  }
+
+  /** Removes those that are still the very same sockets. */
   static void remove(Map<String, Long> paths) throws IOException {
     for (Map.Entry<String, Long> entry : paths.entrySet()) {
       Path path = Path.of(entry.getKey());
-      if (!isSocket(path)) {
-        continue;
-      }
-      long inode = (long) Files.getAttribute(path, "unix:ino", LinkOption.NOFOLLOW_LINKS);
-      if (entry.getValue() == 0 || entry.getValue() == inode) {
+      if (entry.getValue() != 0 && isSocket(path) && entry.getValue() == inode(path)) {
         Files.deleteIfExists(path);
       }
     }
+  }
+
+  private static long inode(Path path) throws IOException {
+    return (long) Files.getAttribute(path, "unix:ino", LinkOption.NOFOLLOW_LINKS);
   }
 
   private static boolean isSocket(Path path) throws IOException {

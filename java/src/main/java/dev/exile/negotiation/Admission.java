@@ -1,6 +1,7 @@
 package dev.exile.negotiation;
 
 import dev.exile.criu.Criu;
+import dev.exile.linux.Errno;
 import dev.exile.linux.Tun;
 import dev.exile.linux.Udp;
 import dev.exile.rpc.peer.FileNeed;
@@ -197,6 +198,11 @@ public final class Admission {
           "the process has UDP sockets, and the agent of " + host + " cannot open /dev/net/tun",
           "load the kernel's module tun there, and give the agent the device and CAP_NET_ADMIN");
     }
+    if (!Host.hasProgram("ip")) {
+      refuse(
+          "the process has UDP sockets, and the agent of " + host + " finds no program ip",
+          "install iproute2 there");
+    }
     if (Host.read("/proc/sys/net/ipv4/conf/all/rp_filter").strip().equals("1")) {
       refuse(
           "the process has UDP sockets, and "
@@ -207,11 +213,17 @@ public final class Admission {
     }
     for (PortNeed need : offer.getDatagramsList()) {
       InetAddress address = InetAddress.getByName(need.getAddress());
-      if (!Udp.isFree(address, need.getPort())) {
+      String where = "UDP %s port %d".formatted(address.getHostAddress(), need.getPort());
+      try {
+        if (!Udp.isFree(address, need.getPort())) {
+          refuse(
+              where + " is taken on " + host,
+              "stop what uses it (ss -lunp 'sport = :" + need.getPort() + "')");
+        }
+      } catch (Errno e) {
         refuse(
-            "UDP %s port %d is taken on %s"
-                .formatted(address.getHostAddress(), need.getPort(), host),
-            "stop what uses it (ss -lunp 'sport = :" + need.getPort() + "')");
+            "the agent of %s cannot have %s: %s".formatted(host, where, e.getMessage()),
+            "give the agent CAP_NET_ADMIN and CAP_NET_RAW, and that host the address's family");
       }
     }
   }

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /** Facts about the host that a negotiation compares. */
 public final class Host {
@@ -34,6 +35,13 @@ public final class Host {
   /** {@code uname -r}. */
   public static String kernel() {
     return read("/proc/sys/kernel/osrelease").strip();
+  }
+
+  /** Whether the agent finds a program of that name. */
+  static boolean hasProgram(String name) {
+    String path = System.getenv().getOrDefault("PATH", "");
+    return Stream.of(path.split(":", -1))
+        .anyMatch(directory -> Files.isExecutable(Path.of(directory, name)));
   }
 
   /** {@code uname -m}, in Java's spelling. */

@@ -1,5 +1,6 @@
 package dev.exile.negotiation;
 
+import dev.exile.linux.Netlink;
 import dev.exile.sockets.TakenDatagrams;
 import dev.exile.sockets.TakenSockets.OtherSocket;
 import java.util.Optional;
@@ -8,7 +9,6 @@ import java.util.Optional;
 final class SocketSurvey {
   private static final int AF_INET = 2;
   private static final int AF_INET6 = 10;
-  private static final int AF_NETLINK = 16;
   private static final int AF_PACKET = 17;
   private static final int SOCK_RAW = 3;
   private static final int IPPROTO_ICMP = 1;
@@ -26,7 +26,7 @@ final class SocketSurvey {
         boolean ping = socket.protocol() == IPPROTO_ICMP || socket.protocol() == IPPROTO_ICMPV6;
         yield ping ? "a ping socket" : "a socket of IP protocol " + socket.protocol();
       }
-      case AF_NETLINK -> "a netlink socket of protocol " + socket.protocol();
+      case Netlink.AF_NETLINK -> "a netlink socket of protocol " + socket.protocol();
       case AF_PACKET -> "a packet socket";
       default -> "a socket of family " + socket.domain();
     };

@@ -301,7 +301,7 @@ public final class Survey {
       }
       offer.setIpv6(ipv6);
       for (TakenSockets.OtherSocket other : sockets.others()) {
-        if (other.domain() != UnixDiag.AF_UNIX) {
+        if (other.domain() != UnixDiag.AF_UNIX && !other.idle()) {
           refuse(
               where(other.fd(), other.pid())
                   + " is "

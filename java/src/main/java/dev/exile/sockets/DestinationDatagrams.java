@@ -11,6 +11,8 @@ import io.netty.handler.codec.http2.Http2StreamChannel;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -21,6 +23,8 @@ import org.slf4j.LoggerFactory;
  * comes out of the device as IP packets, which go to home; what comes from there is put into it,
  * and the kernel delivers it as from the network. Thread-safe.
  */
+// A session that cannot begin is one whose loop is being shut down.
+@SuppressWarnings("FutureReturnValueIgnored")
 public final class DestinationDatagrams {
   private static final Logger log = LoggerFactory.getLogger(DestinationDatagrams.class);
 
@@ -36,7 +40,12 @@ public final class DestinationDatagrams {
   private final ExileRoom room;
   private long begunNanos;
   private TunDevice device;
+  private boolean closing;
+  private volatile Set<Integer> ports = Set.of();
   private Session session;
+
+  /** Done once no session but the latest touches the device. */
+  private CompletableFuture<Void> left = CompletableFuture.completedFuture(null);
 
   /** Nothing is there before {@link #create} or {@link #open}. */
   public DestinationDatagrams(String migration) {
@@ -62,9 +71,11 @@ public final class DestinationDatagrams {
   /**
    * Makes the device, which is gone with this agent until {@link #keep}.
    *
+   * @param diverted local ports of the sockets that are to be diverted
    * @return its name
    */
-  public synchronized String create() throws IOException {
+  public synchronized String create(Set<Integer> diverted) throws IOException {
+    ports = Set.copyOf(diverted);
     device = TunDevice.create();
     return device.name();
   }
@@ -74,13 +85,14 @@ public final class DestinationDatagrams {
     device.keep();
   }
 
-  /** Takes up the device that a former agent has made. */
-  public synchronized void open(String name) throws IOException {
+  /** Takes up the device that a former agent has made; false where there is none of that name. */
+  public synchronized boolean open(String name, Set<Integer> diverted) throws IOException {
+    ports = Set.copyOf(diverted);
+    if (!TunDevice.exists(name)) {
+      return false;
+    }
     device = TunDevice.open(name);
-  }
-
-  synchronized boolean isOpen() {
-    return device != null;
+    return true;
   }
 
   /** Gives a restored socket its addresses, and diverts what passes through it. */
@@ -113,22 +125,31 @@ public final class DestinationDatagrams {
     return SocketAddressBytes.of(family, address.getAddress(), address.getPort());
   }
 
-  /** Home has opened a stream for all datagrams; on its event loop. */
-  void join(Http2StreamChannel stream) {
-    Session before;
-    Session next;
-    synchronized (this) {
-      if (begunNanos == 0) {
-        begunNanos = System.nanoTime();
-      }
-      before = session;
-      next = new Session(stream, device.fd());
-      session = next;
+  /**
+   * Home has opened a stream for all datagrams; on its event loop, which does not wait.
+   *
+   * @return false where there is no device, or no more: nothing has been done then
+   */
+  synchronized boolean join(Http2StreamChannel stream) {
+    if (device == null || closing) {
+      return false;
     }
-    if (before != null) {
-      before.leave();
+    if (begunNanos == 0) {
+      begunNanos = System.nanoTime();
     }
-    next.begin();
+    Session next = new Session(stream, device.fd());
+    leave().thenRunAsync(next::begin, next.stream.loop());
+    session = next;
+    return true;
+  }
+
+  /** Ends the session; done once none touches the device any more. Under our lock. */
+  private CompletableFuture<Void> leave() {
+    if (session != null) {
+      left = CompletableFuture.allOf(left, session.leave());
+      session = null;
+    }
+    return left;
   }
 
   /** To be called now and then while the process runs. */
@@ -139,26 +160,24 @@ public final class DestinationDatagrams {
   }
 
   /**
-   * Ends it and removes the device. To be called again where it fails; by the next agent after
-   * {@link #open}.
+   * Ends it and removes the device, which is gone even where this fails. May be called again; by
+   * the next agent after {@link #open}. Not on an event loop.
    */
   public void close() throws IOException {
-    Session last;
+    CompletableFuture<Void> untouched;
     TunDevice removed;
     synchronized (this) {
-      last = session;
+      closing = true;
+      untouched = leave();
       removed = device;
-      session = null;
     }
     room.close();
-    if (last != null) {
-      last.leave();
-    }
+    untouched.join();
     if (removed != null) {
-      removed.remove();
       synchronized (this) {
         device = null;
       }
+      removed.remove();
     }
   }
 
@@ -178,21 +197,19 @@ public final class DestinationDatagrams {
     }
 
     void begin() {
-      handle.watch(stream.loop());
+      if (!over) {
+        handle.watch(stream.loop());
+      }
     }
 
-    /** Returns once it does not touch the device any more. */
-    void leave() {
-      Runnable end =
+    /** Done once it does not touch the device any more. */
+    CompletableFuture<Void> leave() {
+      return CompletableFuture.runAsync(
           () -> {
             detach();
             stream.close();
-          };
-      if (stream.loop().inEventLoop()) {
-        end.run();
-      } else {
-        stream.loop().submit(end).syncUninterruptibly();
-      }
+          },
+          stream.loop());
     }
 
     private void detach() {
@@ -225,12 +242,15 @@ public final class DestinationDatagrams {
           return;
         }
         ByteBuf packet = PooledByteBufAllocator.DEFAULT.directBuffer(UdpPacket.MAX_BYTES);
-        int got = tun.readAddress(packet.memoryAddress(), 0, UdpPacket.MAX_BYTES);
-        if (got <= 0) {
-          readable = false;
+        try {
+          int got = tun.readAddress(packet.memoryAddress(), 0, UdpPacket.MAX_BYTES);
+          if (got <= 0) {
+            readable = false;
+          } else {
+            forward(packet.writerIndex(got));
+          }
+        } finally {
           packet.release();
-        } else {
-          forward(packet.writerIndex(got));
         }
       }
     }
@@ -239,19 +259,16 @@ public final class DestinationDatagrams {
      * The kernel says other things by a device, too, such as that it has no more use for a port.
      */
     private void forward(ByteBuf packet) {
-      try {
-        if (UdpPacket.of(packet).isPresent()) {
-          int length = packet.readableBytes();
-          stream.write(packet.alloc().directBuffer(length, length).writeBytes(packet));
-        }
-      } finally {
-        packet.release();
+      if (UdpPacket.of(packet).isPresent()) {
+        int length = packet.readableBytes();
+        stream.write(packet.alloc().directBuffer(length, length).writeBytes(packet));
       }
     }
 
+    /** Nothing but datagrams for the process is let into this host's kernel. */
     @Override
     public void packet(ByteBuf packet) {
-      if (over) {
+      if (over || !isForProcess(packet)) {
         return;
       }
       ByteBuf direct = UdpPacket.inOnePiece(packet);
@@ -262,6 +279,12 @@ public final class DestinationDatagrams {
       } finally {
         direct.release();
       }
+    }
+
+    private boolean isForProcess(ByteBuf packet) {
+      return UdpPacket.of(packet)
+          .filter(datagram -> ports.contains(datagram.destination().getPort()))
+          .isPresent();
     }
 
     @Override

@@ -166,6 +166,8 @@ public final class HomeDatagrams {
           return;
         } catch (IOException e) {
           log.debug("{}: no carrier for datagrams yet: {}", migration, e.getMessage());
+        } catch (RuntimeException e) {
+          log.error("{}: cannot forward datagrams, trying again", migration, e);
         }
         Thread.sleep(RETRY_MILLIS);
       }

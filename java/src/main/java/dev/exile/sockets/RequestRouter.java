@@ -91,11 +91,10 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
       CarrierProtocol.Target target,
       CarrierServer.Registration migration) {
     DestinationDatagrams datagrams = migration.datagrams().get();
-    if (datagrams == null || !datagrams.isOpen()) {
+    if (datagrams == null || !datagrams.join(stream)) {
       refuse(409, "migration " + target.migration() + " has no UDP sockets here");
     } else {
       ctx.pipeline().remove(this);
-      datagrams.join(stream);
       stream.writeAndFlush(
           new DefaultHttp2HeadersFrame(CarrierProtocol.Answer.OK.headers(), false));
     }

@@ -3,6 +3,7 @@ package dev.exile.sockets;
 import dev.exile.linux.Errno;
 import dev.exile.linux.Inet;
 import dev.exile.linux.Linux;
+import dev.exile.linux.Netlink;
 import dev.exile.linux.SocketAddressBytes;
 import dev.exile.linux.Udp;
 import dev.exile.process.Proc;
@@ -42,12 +43,25 @@ public final class TakenSockets implements AutoCloseable {
    * @param domain AF_ number
    * @param type SOCK_ number
    * @param protocol as its domain numbers it
-   * @param inode names the socket
+   * @param inode names the socket, an unsigned number
    * @param passing whether descriptors wait in it to be received (SCM_RIGHTS), which may be sockets
    *     that nobody can take
+   * @param idle whether it is a netlink socket that may as well be a new one
    */
   public record OtherSocket(
-      int pid, int fd, int domain, int type, int protocol, int inode, boolean passing) {
+      int pid,
+      int fd,
+      int domain,
+      int type,
+      int protocol,
+      int inode,
+      boolean passing,
+      boolean idle) {
+    /** Whether it is a netlink socket that would lose something. */
+    public boolean busyNetlink() {
+      return domain == Netlink.AF_NETLINK && !idle;
+    }
+
     /** Whether it speaks to other hosts: raw and the like. */
     public boolean internet() {
       return domain == SocketAddressBytes.AF_INET || domain == SocketAddressBytes.AF_INET6;
@@ -86,7 +100,7 @@ public final class TakenSockets implements AutoCloseable {
       for (Map.Entry<Integer, String> descriptor : Proc.descriptors(pid).entrySet()) {
         String target = descriptor.getValue();
         if (target.startsWith("socket:") && seen.add(target)) {
-          takeOne(pidfd, pid, descriptor.getKey(), key(target));
+          takeOne(pidfd, pid, descriptor.getKey(), inode(target));
         }
       }
     } finally {
@@ -94,13 +108,12 @@ public final class TakenSockets implements AutoCloseable {
     }
   }
 
-  /** The socket's inode: it names the socket as long as anybody holds it. */
-  private static int key(String target) {
-    long inode = Long.parseLong(target.substring("socket:[".length(), target.length() - 1));
-    return (int) (inode & Integer.MAX_VALUE);
+  /** An unsigned number: it names the socket as long as anybody holds it. */
+  private static int inode(String target) {
+    return (int) Long.parseLong(target.substring("socket:[".length(), target.length() - 1));
   }
 
-  private void takeOne(int pidfd, int pid, int fd, int key) throws IOException {
+  private void takeOne(int pidfd, int pid, int fd, int inode) throws IOException {
     int duplicate;
     try {
       duplicate = Linux.pidfdGetFd(pidfd, fd);
@@ -112,7 +125,7 @@ public final class TakenSockets implements AutoCloseable {
     }
     boolean kept = false;
     try {
-      kept = keep(pid, fd, key, duplicate);
+      kept = keep(pid, fd, inode, duplicate);
     } finally {
       if (!kept) {
         Linux.close(duplicate);
@@ -120,7 +133,8 @@ public final class TakenSockets implements AutoCloseable {
     }
   }
 
-  private boolean keep(int pid, int fd, int key, int duplicate) throws IOException {
+  private boolean keep(int pid, int fd, int inode, int duplicate) throws IOException {
+    int key = inode & Integer.MAX_VALUE;
     int domain = Inet.domain(duplicate);
     int type = Inet.type(duplicate);
     int protocol = Inet.protocol(duplicate);
@@ -130,7 +144,8 @@ public final class TakenSockets implements AutoCloseable {
       return keepDatagrams(pid, fd, key, duplicate, domain);
     }
     if (!internet || protocol != Inet.IPPROTO_TCP) {
-      others.add(new OtherSocket(pid, fd, domain, type, protocol, key, passing(pid, fd)));
+      boolean idle = domain == Netlink.AF_NETLINK && Netlink.isIdle(duplicate);
+      others.add(new OtherSocket(pid, fd, domain, type, protocol, inode, passing(pid, fd), idle));
       return false;
     }
     TcpState state = TcpState.of(Inet.tcpState(duplicate));

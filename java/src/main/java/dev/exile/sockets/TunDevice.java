@@ -79,7 +79,12 @@ final class TunDevice {
     throw new IOException("all " + DEVICES + " devices for datagrams are in use");
   }
 
-  /** One that a former agent has made; where it had not come to that, it is made now. */
+  /** Whether this host has a device of that name. */
+  static boolean exists(String name) {
+    return Files.exists(Path.of("/proc/sys/net/ipv4/conf", name));
+  }
+
+  /** One that a former agent has made, which {@link #exists}. */
   static TunDevice open(String name) throws IOException {
     return new TunDevice(Integer.parseInt(name.substring(PREFIX.length())), Tun.open(name));
   }
@@ -105,6 +110,7 @@ final class TunDevice {
       set("ipv6/conf", "addr_gen_mode", "1"); // none: nobody is there to be found
       set("ipv6/conf", "accept_ra", "0");
     }
+    removeRules(); // of a device of this name, if they could not be removed with it
     ip("-4", commands("add", OWN4.getHostAddress() + "/32", ""));
     if (ipv6) {
       ip("-6", commands("add", OWN6.getHostAddress() + "/128", " nodad"));
@@ -136,15 +142,28 @@ final class TunDevice {
     return outTable() + 1;
   }
 
-  /** Removes it and its rules; whatever of it is not there any more is passed over. */
+  /**
+   * Removes it and its rules; whatever of it is not there any more is passed over. It is gone then
+   * even where this fails: rules that are left over do no harm, and go with the next of its name.
+   */
   void remove() throws IOException {
+    try {
+      removeRules();
+    } finally {
+      try {
+        Tun.persist(fd, false);
+      } finally {
+        Linux.close(fd);
+      }
+    }
+  }
+
+  private void removeRules() throws IOException {
     for (String family : List.of("-4", "-6")) {
       List<String> commands = commands("del", "", "");
       commands.add("route del local default dev lo table " + inTable());
       ip("-force", family, commands);
     }
-    Tun.persist(fd, false);
-    Linux.close(fd);
   }
 
   private static void ip(String family, List<String> commands) throws IOException {
@@ -167,8 +186,8 @@ final class TunDevice {
     try (var in = process.getOutputStream()) {
       in.write((String.join("\n", commands) + "\n").getBytes(StandardCharsets.US_ASCII));
     }
-    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     try {
+      // What it says fits into the pipe: it does not wait for a reader.
       if (!process.waitFor(IP_SECONDS, TimeUnit.SECONDS)) {
         process.destroyForcibly();
         throw new IOException("ip did not end within " + IP_SECONDS + " s");
@@ -178,6 +197,6 @@ final class TunDevice {
       Thread.currentThread().interrupt();
       throw new IOException("interrupted while ip ran", e);
     }
-    return said;
+    return new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
   }
 }

@@ -108,7 +108,29 @@ final class UdpSocket {
     out.flush();
   }
 
+  /**
+   * The process may have asked the kernel for several datagrams as one. It is left so: of those
+   * that wait already the kernel would tell no boundaries otherwise.
+   */
   private void forward(ByteBuf buffer) {
+    int segment = io.segment();
+    int end = buffer.writerIndex();
+    if (segment <= 0 || UdpPacket.HEADROOM + segment >= end) {
+      forwardOne(buffer);
+      return;
+    }
+    try {
+      for (int at = UdpPacket.HEADROOM; at < end; at += segment) {
+        int length = Math.min(segment, end - at);
+        ByteBuf one = buffer.alloc().directBuffer(UdpPacket.HEADROOM + length);
+        forwardOne(one.writeZero(UdpPacket.HEADROOM).writeBytes(buffer, at, length));
+      }
+    } finally {
+      buffer.release();
+    }
+  }
+
+  private void forwardOne(ByteBuf buffer) {
     InetSocketAddress source = io.source();
     InetAddress address = destination();
     if (source == null || !suits(source.getAddress(), address)) {
