@@ -134,18 +134,18 @@ final class GrpcPeer implements PeerLink, AutoCloseable {
   }
 
   @Override
-  public String hold(String id) throws IOException {
-    return call(DECISION, stub -> stub.hold(ref(id))).getState();
+  public String hold(Departure departure) throws IOException {
+    return call(DECISION, stub -> stub.hold(departure)).getState();
   }
 
   @Override
-  public String stay(String id) throws IOException {
-    return call(DECISION, stub -> stub.stay(ref(id))).getState();
+  public String stay(Departure departure) throws IOException {
+    return call(DECISION, stub -> stub.stay(departure)).getState();
   }
 
   @Override
-  public String leave(String id) throws IOException {
-    return call(DECISION, stub -> stub.leave(ref(id))).getState();
+  public String leave(Departure departure) throws IOException {
+    return call(DECISION, stub -> stub.leave(departure)).getState();
   }
 
   /** Asks for its board, see {@link PeerBoard}; the observer hears of every end, this one's too. */

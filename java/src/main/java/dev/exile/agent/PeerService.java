@@ -212,18 +212,18 @@ final class PeerService extends PeerGrpc.PeerImplBase {
   }
 
   @Override
-  public void hold(MigrationId request, StreamObserver<Standing> observer) {
-    answer(observer, caller -> standing(migrations.hold(request.getId(), caller)));
+  public void hold(Departure departure, StreamObserver<Standing> observer) {
+    answer(observer, caller -> standing(migrations.hold(departure, caller)));
   }
 
   @Override
-  public void stay(MigrationId request, StreamObserver<Standing> observer) {
-    answer(observer, caller -> standing(migrations.stay(request.getId(), caller)));
+  public void stay(Departure departure, StreamObserver<Standing> observer) {
+    answer(observer, caller -> standing(migrations.stay(departure, caller)));
   }
 
   @Override
-  public void leave(MigrationId request, StreamObserver<Standing> observer) {
-    answer(observer, caller -> standing(migrations.leave(request.getId(), caller)));
+  public void leave(Departure departure, StreamObserver<Standing> observer) {
+    answer(observer, caller -> standing(migrations.leave(departure, caller)));
   }
 
   @Override

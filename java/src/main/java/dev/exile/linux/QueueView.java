@@ -83,10 +83,13 @@ public final class QueueView implements AutoCloseable {
       return bytes;
     }
     long got = LibC.recv(fd, bytes, length, MSG_PEEK | MSG_DONTWAIT);
-    if (got < 0 && Native.getLastError() != Errno.EAGAIN) {
-      throw new Errno("recv(MSG_PEEK) on descriptor " + fd, Native.getLastError());
+    if (got != length) { // it stops before an urgent byte
+      throw new Errno(
+          "recv(MSG_PEEK) of %d bytes on descriptor %d, of which %d are seen"
+              .formatted(length, fd, got),
+          got < 0 ? Native.getLastError() : Errno.EAGAIN);
     }
-    return Arrays.copyOf(bytes, (int) Math.max(0, got));
+    return bytes;
   }
 
   /** Gives a socket room for so many bytes to be sent beside what it has room for. */

@@ -83,17 +83,17 @@ record AbsentPeer(String host) implements PeerLink {
   }
 
   @Override
-  public String hold(String id) throws IOException {
+  public String hold(Departure departure) throws IOException {
     throw absent();
   }
 
   @Override
-  public String stay(String id) throws IOException {
+  public String stay(Departure departure) throws IOException {
     throw absent();
   }
 
   @Override
-  public String leave(String id) throws IOException {
+  public String leave(Departure departure) throws IOException {
     throw absent();
   }
 

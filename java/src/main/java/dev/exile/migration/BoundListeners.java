@@ -31,8 +31,10 @@ final class BoundListeners {
       InetSocketAddress now =
           plan.getNowPort() == 0 ? wanted : address(plan.getNowAddress(), plan.getNowPort());
       first.put(plan.getKey(), text(wanted));
-      InetSocketAddress here = recalled ? free(wanted.getAddress()) : wanted;
+      InetSocketAddress here = wanted;
       if (recalled) {
+        // Those that share an address (SO_REUSEPORT) go on sharing one.
+        here = moved.containsKey(now) ? moved.get(now) : free(wanted.getAddress());
         bound.put(plan.getKey(), text(here));
       }
       if (!here.equals(now)) {

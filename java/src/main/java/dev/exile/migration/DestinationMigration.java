@@ -66,6 +66,7 @@ public final class DestinationMigration {
   private final Object departing = new Object();
 
   private volatile Leaving leaving;
+  private boolean homeForgot;
   private boolean homeKnows;
   private RelayStats drained;
   private long drainedNanos;
@@ -346,7 +347,7 @@ public final class DestinationMigration {
   /** Where home cannot have decided yet: the same; a process that is about to leave stays. */
   void abortUnlessRestored(String reason) {
     if (lifecycle.state() == DestinationState.DEPARTING && !facts.held) {
-      stay(reason);
+      stay(facts.nextLeg, reason);
       return;
     }
     synchronized (this) {
@@ -397,7 +398,9 @@ public final class DestinationMigration {
       case RECEIVING, RESTORING, RESTORED -> askHome();
       case ABORTING -> {
         synchronized (this) {
-          undo();
+          if (lifecycle.state() == DestinationState.ABORTING) { // not done by another meanwhile
+            undo();
+          }
         }
       }
       case COMMITTED -> commit();
@@ -408,7 +411,7 @@ public final class DestinationMigration {
         datagrams.watch();
       }
       case DEPARTING -> askWhether();
-      case LEAVING -> leave();
+      case LEAVING -> leave(facts.nextLeg);
       case ENDED -> finish();
       case ABORTED, LEFT -> {}
     }
@@ -457,6 +460,7 @@ public final class DestinationMigration {
           throw new IOException("told to depart while " + lifecycle.state());
         }
         homeHeardNanos = System.nanoTime();
+        facts.nextLeg = departure.getNext();
         lifecycle.enter(DestinationState.DEPARTING, "moves on to " + departure.getTo());
         leaving = starting;
       }
@@ -473,10 +477,12 @@ public final class DestinationMigration {
   }
 
   /** From now on only home's word lets it run here. */
-  DestinationState hold() throws IOException {
+  DestinationState hold(Departure departure) throws IOException {
     synchronized (departing) {
       Leaving holding = leaving;
-      if (lifecycle.state() != DestinationState.DEPARTING || holding == null) {
+      if (lifecycle.state() != DestinationState.DEPARTING
+          || holding == null
+          || !facts.nextLeg.equals(departure.getNext())) {
         throw new IOException("it does not stand still at " + site.host() + " any more");
       }
       holding.checkWhole();
@@ -489,15 +495,22 @@ public final class DestinationMigration {
     }
   }
 
-  /** It does not move on: it runs here again. May be called again. */
-  DestinationState stay(String reason) {
+  /**
+   * It does not move on: it runs here again. May be called again, and late.
+   *
+   * @param next the leg that has failed; another one that is under way by now is not touched
+   */
+  DestinationState stay(String next, String reason) {
+    if (!facts.nextLeg.equals(next)) {
+      return lifecycle.state();
+    }
     homeHeardNanos = System.nanoTime();
     Leaving ending = leaving;
     if (ending != null) {
       ending.cancel(reason);
     }
     synchronized (departing) {
-      if (lifecycle.state() == DestinationState.DEPARTING) {
+      if (lifecycle.state() == DestinationState.DEPARTING && facts.nextLeg.equals(next)) {
         goOn(reason);
       }
       return lifecycle.state();
@@ -529,12 +542,16 @@ public final class DestinationMigration {
     }
   }
 
-  /** It runs at the next host: all of it here is dropped. May be called again. */
-  DestinationState leave() {
+  /**
+   * It runs at the next host: all of it here is dropped. May be called again.
+   *
+   * @param next the leg that has brought it there
+   */
+  DestinationState leave(String next) {
     homeHeardNanos = System.nanoTime();
     synchronized (departing) {
       synchronized (this) {
-        if (lifecycle.state() == DestinationState.DEPARTING) {
+        if (lifecycle.state() == DestinationState.DEPARTING && facts.nextLeg.equals(next)) {
           if (!facts.held) {
             LOG.error("{}: told to leave, but it was never held here", facts.id);
             return lifecycle.state();
@@ -568,22 +585,30 @@ public final class DestinationMigration {
     if (silence < ASK_AFTER_NANOS) {
       return;
     }
+    String next = facts.nextLeg;
     String answer;
     try {
       answer = home.ask(facts.id, PATIENCE);
     } catch (IOException e) {
       if (silence > SILENCE_NANOS && !facts.held) {
-        stay("nothing is heard of " + home.host() + ": " + e.getMessage());
+        stay(next, "nothing is heard of " + home.host() + ": " + e.getMessage());
       }
       return;
     }
     homeHeardNanos = System.nanoTime();
-    if (answer.equals(PeerLink.UNKNOWN)
-        || answer.equals(HomeState.FORWARDING.name())
+    if (answer.equals(HomeState.FORWARDING.name())
         || (!facts.held && !answer.equals(HomeState.RESTORING.name()))) {
-      stay(home.host() + " knows of no departure");
-    } else if (answer.equals(HomeState.ROLLED_BACK.name())) {
-      leave();
+      stay(next, home.host() + " knows of no departure");
+    } else if (answer.equals(HomeState.ROLLED_BACK.name())
+        || answer.equals(HomeState.ENDED.name())) {
+      leave(next);
+    } else if (answer.equals(PeerLink.UNKNOWN) && !homeForgot) {
+      // It may run at the next host: only an operator can know.
+      homeForgot = true;
+      LOG.error(
+          "{}: stands still: {} has forgotten it after it was to leave, see docs/operating.md",
+          facts.id,
+          home.host());
     }
   }
 
@@ -640,7 +665,9 @@ public final class DestinationMigration {
       case DEPARTING -> {
         restoration.takeUp();
         if (!facts.held) {
-          stay("the agent of " + site.host() + " was restarted"); // the guard has thawed it
+          stay(
+              facts.nextLeg,
+              "the agent of " + site.host() + " was restarted"); // the guard has thawed it
         }
       }
       case ENDED, ABORTED, LEFT -> relay.close();

@@ -137,6 +137,11 @@ public final class Facts {
   /** At the destination: the root's process group is orphaned. */
   boolean orphaned;
 
+  /**
+   * At a host that it leaves: the leg that is to come, or came; empty where it has not moved on.
+   */
+  volatile String nextLeg = "";
+
   /** At the destination, about to move on: only home's word thaws it. */
   volatile boolean held;
 

@@ -92,7 +92,7 @@ final class HomeHop {
       if (!carrier.isOpen()) {
         throw new IOException("the carrier to " + next.host() + " is lost");
       }
-      there.hold(from);
+      there.hold(departure());
       site.faults().at("hop.committed");
       commit();
     } catch (RefusedException e) {
@@ -114,7 +114,7 @@ final class HomeHop {
     forwarding.resume(next, carrier);
     forwarding.moved();
     forwarding.ended(missing(request));
-    leave(there, from);
+    leave(there, departure());
     facts.totalMillis = millisSince(startedNanos);
     save();
     LOG.info("{}: leg {}: runs at {}", facts.id, leg, next.host());
@@ -167,9 +167,11 @@ final class HomeHop {
   // ---- COMMIT. ----
 
   private void commit() throws IOException {
-    facts.unsettledHost = there.host();
-    facts.unsettledLeg = from;
-    place(facts, leg, next.host());
+    synchronized (facts) { // what is saved meanwhile is the one or the other
+      facts.unsettledHost = there.host();
+      facts.unsettledLeg = from;
+      place(facts, leg, next.host());
+    }
     try {
       site.journal().save(facts);
     } catch (IOException e) {
@@ -191,11 +193,13 @@ final class HomeHop {
 
   /** The disk is to know of it before anything runs: until then it is tried again. */
   static void undoCommit(Site site, Facts facts) {
-    facts.leg = facts.unsettledLeg;
-    facts.to = facts.unsettledHost;
-    facts.way = facts.way.subList(0, facts.way.size() - 1);
-    facts.unsettledLeg = "";
-    facts.unsettledHost = "";
+    synchronized (facts) {
+      facts.leg = facts.unsettledLeg;
+      facts.to = facts.unsettledHost;
+      facts.way = List.copyOf(facts.way.subList(0, facts.way.size() - 1));
+      facts.unsettledLeg = "";
+      facts.unsettledHost = "";
+    }
     do {
       try {
         site.journal().save(facts);
@@ -220,13 +224,16 @@ final class HomeHop {
           undoCommit(site, facts);
           return false;
         }
-        if (!answer.equals(PeerLink.UNKNOWN)) {
-          facts.unsettledHost = "";
-          facts.unsettledLeg = "";
+        if (answer.equals(DestinationState.RUNNING.name())
+            || answer.equals(DestinationState.ENDED.name())) {
+          synchronized (facts) {
+            facts.unsettledHost = "";
+            facts.unsettledLeg = "";
+          }
           site.journal().save(facts);
           return true;
         }
-        LOG.warn("{}: in doubt: {} knows nothing of it", facts.id, next.host());
+        LOG.warn("{}: in doubt: at {} it is {}", facts.id, next.host(), answer);
       } catch (IOException e) {
         LOG.warn("{}: in doubt: {}", facts.id, e.getMessage());
       }
@@ -235,11 +242,15 @@ final class HomeHop {
   }
 
   /** It asks us by itself where this does not reach it. */
-  static void leave(PeerLink there, String leg) {
+  static void leave(PeerLink there, Departure departure) {
     try {
-      there.leave(leg);
+      there.leave(departure);
     } catch (IOException e) {
-      LOG.info("{}: {} will learn later that it has left: {}", leg, there.host(), e.toString());
+      LOG.info(
+          "{}: {} will learn later that it has left: {}",
+          departure.getId(),
+          there.host(),
+          e.toString());
     }
   }
 
@@ -259,7 +270,7 @@ final class HomeHop {
     LOG.info("{}: leg {} to {} is undone: {}", facts.id, leg, next.host(), reason);
     if (departed) {
       // It asks us by itself where this does not reach it.
-      tell("stays at " + there.host(), () -> there.stay(from));
+      tell("stays at " + there.host(), () -> there.stay(departure()));
     }
     if (accepted) {
       tell("is dropped at " + next.host(), () -> next.abort(leg));

@@ -10,6 +10,7 @@ import dev.exile.memory.Journey;
 import dev.exile.negotiation.Refusal;
 import dev.exile.process.ProcessTree;
 import dev.exile.process.TimedWaits;
+import dev.exile.rpc.peer.Departure;
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
@@ -455,6 +456,9 @@ public final class HomeMigration {
 
   /** The destination tells how the processes there stand. */
   void observe(Observation seen) throws IOException {
+    if (isMoving()) {
+      throw new IOException("it is between two hosts; tell again");
+    }
     running().observe(seen);
   }
 
@@ -601,9 +605,14 @@ public final class HomeMigration {
     if (unsettled == null) {
       return;
     }
-    String leg = facts.unsettledLeg;
+    Departure departure =
+        Departure.newBuilder()
+            .setId(facts.unsettledLeg)
+            .setNext(facts.currentLeg())
+            .setTo(facts.to)
+            .build();
     if (HomeHop.settle(site, facts, peer)) {
-      HomeHop.leave(unsettled, leg);
+      HomeHop.leave(unsettled, departure);
     } else {
       peer = unsettled;
     }

@@ -28,6 +28,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.LongConsumer;
 import org.slf4j.Logger;
@@ -219,12 +220,13 @@ final class Leaving {
         }
         request.addSockets(plan);
       }
+      List<TakenSocket> listeners = new ArrayList<>(taken.listeners());
       for (ListenerPlan.Builder plan : request.getListenersBuilderList()) {
         InetSocketAddress bound = BoundListeners.of(facts, plan.getKey());
-        taken.listeners().stream()
-            .filter(socket -> socket.local().equals(bound))
-            .findFirst()
-            .ifPresent(socket -> plan.setPid(inner.get(socket.pid())).setFd(socket.fd()));
+        Optional<TakenSocket> found =
+            listeners.stream().filter(socket -> socket.local().equals(bound)).findFirst();
+        found.ifPresent(socket -> plan.setPid(inner.get(socket.pid())).setFd(socket.fd()));
+        found.ifPresent(listeners::remove); // others may share its address
       }
       LOG.info(
           "{}: frozen, {} connections with {} bytes under way",

@@ -278,7 +278,10 @@ public final class Migrations implements AutoCloseable {
       return migration.standing(id);
     }
     Facts facts = past.get(MigrationId.base(id));
-    return facts == null ? PeerLink.UNKNOWN : facts.state;
+    if (facts == null) {
+      return PeerLink.UNKNOWN;
+    }
+    return id.equals(facts.currentLeg()) ? facts.state : HomeState.ROLLED_BACK.name();
   }
 
   /** The destination tells that the process has ended. */
@@ -400,18 +403,20 @@ public final class Migrations implements AutoCloseable {
   }
 
   /** From now on only home's word lets it run here. */
-  public String hold(String id, String from) throws IOException {
-    return incoming(id, from).hold().name();
+  public String hold(Departure departure, String from) throws IOException {
+    return incoming(departure.getId(), from).hold(departure).name();
   }
 
   /** It does not move on. */
-  public String stay(String id, String from) throws IOException {
-    return incoming(id, from).stay(from + " has rolled back").name();
+  public String stay(Departure departure, String from) throws IOException {
+    return incoming(departure.getId(), from)
+        .stay(departure.getNext(), from + " has rolled back")
+        .name();
   }
 
   /** It has moved on. */
-  public String leave(String id, String from) throws IOException {
-    String state = incoming(id, from).leave().name();
+  public String leave(Departure departure, String from) throws IOException {
+    String state = incoming(departure.getId(), from).leave(departure.getNext()).name();
     forget();
     return state;
   }

@@ -59,13 +59,13 @@ public interface PeerLink {
   RestoreRequest depart(Departure departure) throws IOException;
 
   /** See peer.proto, Hold; returns the state there. */
-  String hold(String id) throws IOException;
+  String hold(Departure departure) throws IOException;
 
   /** See peer.proto, Stay; returns the state there. */
-  String stay(String id) throws IOException;
+  String stay(Departure departure) throws IOException;
 
   /** See peer.proto, Leave; returns the state there. */
-  String leave(String id) throws IOException;
+  String leave(Departure departure) throws IOException;
 
   /** Opens a new carrier connection. */
   Carrier carrier() throws IOException;

@@ -3,6 +3,7 @@ package dev.exile.sockets;
 import io.netty.channel.Channel;
 import io.netty.handler.codec.http2.DefaultHttp2HeadersFrame;
 import io.netty.handler.codec.http2.Http2StreamChannel;
+import io.netty.util.AttributeKey;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.util.ArrayList;
@@ -33,6 +34,9 @@ import org.slf4j.LoggerFactory;
 public final class DestinationRelay implements AutoCloseable, Splice.Owner {
   private static final Logger log = LoggerFactory.getLogger(DestinationRelay.class);
   private static final long PARK_SECONDS = 10;
+
+  private static final AttributeKey<Boolean> TURNED_AWAY =
+      AttributeKey.valueOf(DestinationRelay.class, "turned away");
 
   private final String migration;
   private final Park park;
@@ -261,6 +265,7 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
     InetSocketAddress target = null;
     synchronized (this) {
       if (halted || isStale(opening)) {
+        turnAway(splice.stream());
         splice.stream().close();
         return;
       }
@@ -398,11 +403,20 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
     splice.stream().writeAndFlush(new DefaultHttp2HeadersFrame(answer.headers(), last));
   }
 
+  /** One of a carrier's streams was not taken: what home says of all of them does not hold here. */
+  static void turnAway(Http2StreamChannel stream) {
+    stream.parent().attr(TURNED_AWAY).set(true);
+  }
+
+  static boolean isTurnedAway(Http2StreamChannel stream) {
+    return stream.parent().hasAttr(TURNED_AWAY);
+  }
+
   /** Home has opened streams for all connections that it has: the others are over. */
   void sync(Channel through, long number) {
     List<String> over = new ArrayList<>();
     synchronized (this) {
-      if (number < session) {
+      if (halted || number < session) {
         return;
       }
       carrier = through;

@@ -156,13 +156,13 @@ public final class Passages {
   private void look(Park.Parked parked, Map<List<InetSocketAddress>, TakenSocket> sockets)
       throws IOException {
     int relay = parked.fd();
+    if (SocketProgress.of(relay).state() == TcpState.SYN_SENT) {
+      return; // home will have it made anew
+    }
     TakenSocket process = ends(relay).map(sockets::remove).orElse(null);
     settle(relay, process);
     SocketProgress progress = SocketProgress.of(relay);
-    if (progress.broken() && process != null) {
-      leftOver(process);
-    }
-    if (progress.broken() || progress.untouched() || progress.state() == TcpState.SYN_SENT) {
+    if (progress.broken() || progress.untouched()) {
       return; // home will reset it as it asks for it, or have it made anew
     }
     if (process == null && !progress.finReceived()) {

@@ -106,7 +106,9 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
       CarrierServer.Registration migration,
       Http2Headers headers) {
     DestinationRelay relay = migration.relay();
-    if (!target.isSocketName()) {
+    if (target.kind() == CarrierProtocol.Kind.SYNC && DestinationRelay.isTurnedAway(stream)) {
+      refuse(409, "not all streams of " + target.migration() + " were taken: open them again");
+    } else if (!target.isSocketName()) {
       refuse(400, "bad socket name " + target.name());
     } else if (relay == null) {
       refuse(409, "migration " + target.migration() + " relays no sockets");
@@ -122,6 +124,7 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
 
   private void refuse(int status, String reason) {
     log.warn("stream from {} refused: {}", peerName, reason);
+    DestinationRelay.turnAway(stream);
     stream
         .writeAndFlush(
             new DefaultHttp2HeadersFrame(
