@@ -221,8 +221,8 @@ public final class ForeignRoutes {
     ipv4 = false;
     ipv6 = false;
     boolean gone =
-        removed("-4", "rule", "del", "fwmark", NUMBER, "lookup", NUMBER, "pref", PREFERENCE)
-            & removed("-4", "route", "flush", "table", NUMBER);
+        removed("-4", "rule", "del", "fwmark", NUMBER, "lookup", NUMBER, "pref", PREFERENCE);
+    gone &= removed("-4", "route", "flush", "table", NUMBER);
     if (hasIpv6()) {
       gone &= removed("-6", "rule", "del", "fwmark", NUMBER, "lookup", NUMBER, "pref", PREFERENCE);
       gone &= removed("-6", "route", "flush", "table", NUMBER);
