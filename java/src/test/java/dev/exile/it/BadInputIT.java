@@ -65,17 +65,6 @@ class BadInputIT {
   }
 
   @Test
-  void processThatIsHereFromElsewhere(Testbed bed) {
-    Daemon process = bed.daemon("a", "sleep", "1000");
-    Exile.move(bed, process, "b");
-
-    int here = process.copies("b").get(0).hostPid();
-    assertRefused(Exile.migrate(bed, "b", here, "c"), "" + here, "exile", "a");
-
-    process.assertRunsOnlyOn("b");
-  }
-
-  @Test
   void hostThatNobodyKnows(Testbed bed) {
     Daemon process = bed.daemon("a", "sleep", "1000");
     assertRefused(Exile.migrate(bed, "a", process.pid(), "nowhere"), "nowhere");
