@@ -100,6 +100,7 @@ public final class ForeignTcp {
    * to another one; the second is of no use any more.
    *
    * @param first is closed; where it is bound already, it keeps that address
+   * @param own port 0 for any that is free with that address
    * @param second a new socket of the family of its address
    * @param peer port 0 for any that is free with that address
    * @throws Errno with {@link Errno#EADDRNOTAVAIL} where another connection has these addresses
@@ -121,7 +122,8 @@ public final class ForeignTcp {
       }
       setRepair(second, true);
       bind(second, bytes(peerFamily, peer));
-      establish(second, received, sent, bytes(peerFamily, bound ? name(first) : own));
+      boolean asAsked = !bound && own.getPort() != 0;
+      establish(second, received, sent, bytes(peerFamily, asAsked ? own : name(first)));
       establish(first, sent, received, bytes(family, peer.getPort() == 0 ? name(second) : peer));
     } finally {
       endRepair(first, reuse);

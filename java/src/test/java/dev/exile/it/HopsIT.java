@@ -11,7 +11,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.Disabled;
 import org.junit.jupiter.api.Test;
 
 /** A process in exile moves on, and comes home; home keeps its sockets and its deputy meanwhile. */
@@ -23,7 +22,6 @@ class HopsIT {
   /** More than agents need to tell each other how things stand, less than any load takes. */
   private static final long TALK_BYTES = 100_000;
 
-  @Disabled("a leg with clients that come and go is undone at times: send fails with ECONNRESET")
   @Test
   void makesATourOfFourLegsUnderLoad(Testbed bed) throws InterruptedException {
     Daemon redis = Servers.redis(bed, "a");

@@ -11,6 +11,7 @@ import dev.exile.linux.Inet;
 import io.netty.channel.epoll.LinuxSocket;
 import io.netty.channel.unix.Socket;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -127,6 +128,29 @@ class ForeignAddressesTest {
           for (Socket socket : List.of(listener, process, end)) {
             socket.close();
           }
+          return null;
+        });
+  }
+
+  @Test
+  void aSocketWithoutAddressesGetsThoseThatAreFree() throws Exception {
+    OwnNetwork.run(
+        () -> {
+          ForeignRoutes routes = made();
+          Socket process = LinuxSocket.newSocketStream(false);
+          Reconnector.Place place =
+              new Reconnector.Place((int) ProcessHandle.current().pid(), process.intValue());
+          InetSocketAddress any = new InetSocketAddress(InetAddress.getLoopbackAddress(), 0);
+          List<Integer> ends = new ArrayList<>();
+          new Reconnector("test", routes)
+              .reconnect(
+                  List.of(new Reconnector.Lost("1", place, false, false, any, null)),
+                  (name, fd) -> ends.add(fd));
+          Socket end = new Socket(ends.get(0));
+          exchange(process, end);
+          exchange(end, process);
+          process.close();
+          end.close();
           return null;
         });
   }
