@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * Home's half of the negotiation: looks a process tree over while it runs, and tells what the
@@ -45,6 +46,10 @@ public final class Survey {
 
   private static final int O_RDONLY = 0;
   private static final int O_ACCMODE = 3;
+
+  private static final String NOBODY = "0";
+  private static final long TRACER_NANOS = 1_000_000_000;
+  private static final long TRACER_POLL_NANOS = 2_000_000;
 
   private static final Set<String> CELLS_OWN = Set.of("pid", "mnt");
 
@@ -123,10 +128,9 @@ public final class Survey {
     for (ProcessInfo process : tree.members()) {
       int pid = process.pid();
       String name = name(process);
-      if (!"0".equals(Proc.status(pid, "TracerPid").orElse("0"))) {
-        refuse(
-            name + " is traced by process " + Proc.status(pid, "TracerPid").orElse("?"),
-            "end the debugger first");
+      String tracer = tracer(pid);
+      if (!tracer.equals(NOBODY)) {
+        refuse(name + " is traced by process " + tracer, "end the debugger first");
       }
       namespaces(process);
       if (!mayRaise && !ownUid.equals(Proc.status(pid, "Uid").orElse(ownUid))) {
@@ -142,6 +146,17 @@ public final class Survey {
       }
     }
     offer.setMaxOpenFiles(openFiles);
+  }
+
+  /** Whoever brings a signal into an exiled process traces it for a moment, again and again. */
+  private static String tracer(int pid) throws IOException {
+    long deadline = System.nanoTime() + TRACER_NANOS;
+    String tracer = Proc.status(pid, "TracerPid").orElse(NOBODY);
+    while (!tracer.equals(NOBODY) && System.nanoTime() < deadline) {
+      LockSupport.parkNanos(TRACER_POLL_NANOS);
+      tracer = Proc.status(pid, "TracerPid").orElse(NOBODY);
+    }
+    return tracer;
   }
 
   private static int ownPid() {
