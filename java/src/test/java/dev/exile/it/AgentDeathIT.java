@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
  */
 @Hosts({"a", "b", "c"})
 class AgentDeathIT {
-  private static final int ROUNDS = Integer.getInteger("exile.it.deaths", 4);
+  private static final int ROUNDS = Integer.getInteger("exile.it.deaths", 2);
 
   @Test
   void busyConnectionsGoOnWhenAgentsAreKilledAndStartedAgain(Testbed bed)

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Test;
 @Hosts({"a", "b"})
 class SignalsIT {
   private static final int COUNT = Integer.getInteger("exile.it.signals", 10_000);
-  private static final int MOVES = Integer.getInteger("exile.it.moves", 25);
+  private static final int MOVES = Integer.getInteger("exile.it.moves", 12);
 
   @Test
   void signalsOfEveryKindArriveJustAsTheyWereSent(Testbed bed)

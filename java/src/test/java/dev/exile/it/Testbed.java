@@ -21,6 +21,10 @@ final class Testbed implements AutoCloseable {
   static final Path ROOT = root();
 
   private static final Path SCRIPT = ROOT.resolve("scripts/testbed");
+
+  /** Of one build's test beds; {@code mvn clean} removes them. */
+  private static final Path KEYS = ROOT.resolve("java/target/testbed-keys");
+
   private static final AtomicInteger COUNT = new AtomicInteger();
 
   private final String name;
@@ -37,7 +41,8 @@ final class Testbed implements AutoCloseable {
   private Testbed(String name, List<String> hosts, String agentOptions) throws IOException {
     this.name = name;
     this.hosts = hosts;
-    this.environment = Map.of("EXILE_AGENT_OPTS", agentOptions);
+    this.environment =
+        Map.of("EXILE_AGENT_OPTS", agentOptions, "EXILE_TESTBED_KEYS", KEYS.toString());
     this.state = Path.of("/run/exile-testbed", name);
     this.cgroup = cgroupRoot().resolve("exile-testbed-" + name);
     this.work = Files.createTempDirectory("exile-it-");
