@@ -15,6 +15,7 @@ import java.net.UnknownHostException;
  * <p>Not thread-safe; made once and used for any number of sockets.
  */
 public final class DatagramIo {
+  private static final int MSG_PEEK = 0x2;
   private static final int MSG_DONTWAIT = 0x40;
   private static final int SOL_IP = 0;
   private static final int SOL_UDP = 17;
@@ -78,6 +79,15 @@ public final class DatagramIo {
    * @return the payload's bytes, or a negative errno, -EAGAIN where there is none
    */
   public int receive(int fd, long address, int length) {
+    return receive(fd, address, length, MSG_DONTWAIT);
+  }
+
+  /** The same, but the datagram stays in the queue; see {@link Udp#peekFrom} on which one it is. */
+  public int peek(int fd, long address, int length) {
+    return receive(fd, address, length, MSG_DONTWAIT | MSG_PEEK);
+  }
+
+  private int receive(int fd, long address, int length, int flags) {
     aim(address, length);
     memory.setLong(MSG_NAME, base + name);
     memory.setInt(MSG_NAMELEN, NAME_BYTES);
@@ -85,7 +95,7 @@ public final class DatagramIo {
     memory.setLong(MSG_CONTROLLEN, CONTROL_BYTES);
     long got;
     do {
-      got = LibC.recvmsg(fd, base, MSG_DONTWAIT);
+      got = LibC.recvmsg(fd, base, flags);
     } while (got < 0 && Native.getLastError() == Errno.EINTR);
     if (got < 0) {
       return -Native.getLastError();

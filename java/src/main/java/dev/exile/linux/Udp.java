@@ -17,9 +17,11 @@ public final class Udp {
   private static final int SOL_IP = 0;
   private static final int SOL_SOCKET = 1;
   private static final int SOL_IPV6 = 41;
+  private static final int SO_REUSEADDR = 2;
   private static final int SO_RCVBUF = 8;
   private static final int SO_RCVBUFFORCE = 33;
   private static final int SO_BINDTODEVICE = 25;
+  private static final int SO_PEEK_OFF = 42;
   private static final int IP_PKTINFO = 8;
   private static final int IP_TRANSPARENT = 19;
   private static final int IPV6_RECVPKTINFO = 49;
@@ -68,13 +70,42 @@ public final class Udp {
     }
   }
 
-  /** Has the kernel tell with each datagram which of this host's addresses it was sent to. */
-  public static void tellDestinations(int fd) throws Errno {
-    if (Inet.domain(fd) == SocketAddressBytes.AF_INET6) {
-      Inet.set(fd, SOL_IPV6, IPV6_RECVPKTINFO, 1);
-    } else {
-      Inet.set(fd, SOL_IP, IP_PKTINFO, 1);
-    }
+  /**
+   * Has the kernel tell with each datagram which of this host's addresses it was sent to, or tell
+   * it no more.
+   *
+   * @return whether it has told so far
+   */
+  public static boolean tellDestinations(int fd, boolean tell) throws Errno {
+    boolean six = Inet.domain(fd) == SocketAddressBytes.AF_INET6;
+    int level = six ? SOL_IPV6 : SOL_IP;
+    int option = six ? IPV6_RECVPKTINFO : IP_PKTINFO;
+    boolean told = Inet.get(fd, level, option) != 0;
+    Inet.set(fd, level, option, tell ? 1 : 0);
+    return told;
+  }
+
+  /**
+   * Where in its queue a socket is peeked at, in bytes; it goes on from there with each peek.
+   * Datagrams of no bytes are peeked once only. Negative: at the beginning, always.
+   *
+   * @return where it was so far
+   */
+  public static int peekFrom(int fd, int offset) throws Errno {
+    int before = Inet.get(fd, SOL_SOCKET, SO_PEEK_OFF);
+    Inet.set(fd, SOL_SOCKET, SO_PEEK_OFF, offset);
+    return before;
+  }
+
+  /**
+   * Lets a socket be bound to an address that another one has, if that is let, too.
+   *
+   * @return whether it was so far
+   */
+  public static boolean shareAddress(int fd, boolean share) throws Errno {
+    boolean shared = Inet.get(fd, SOL_SOCKET, SO_REUSEADDR) != 0;
+    Inet.set(fd, SOL_SOCKET, SO_REUSEADDR, share ? 1 : 0);
+    return shared;
   }
 
   /**

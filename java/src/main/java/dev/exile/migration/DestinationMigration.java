@@ -454,7 +454,8 @@ public final class DestinationMigration {
   RestoreRequest depart(Departure departure, PeerLink next)
       throws IOException, InterruptedException {
     synchronized (departing) {
-      Leaving starting = new Leaving(site, facts, relay, traffic, restoration.cell(), departure);
+      Leaving starting =
+          new Leaving(site, facts, relay, datagrams, traffic, restoration.cell(), departure);
       synchronized (this) {
         if (lifecycle.state() != DestinationState.RUNNING) {
           throw new IOException("told to depart while " + lifecycle.state());
@@ -534,6 +535,8 @@ public final class DestinationMigration {
     lifecycle.force(DestinationState.RUNNING, reason);
     relay.goOn();
     carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
+    carriers.admit(facts.id, datagrams);
+    datagrams.goOn();
     traffic.begin();
     try {
       Directories.delete(site.images(facts.id));

@@ -92,10 +92,14 @@ final class Forwarding {
     }
   }
 
-  /** The process is about to move on: signals and connections wait. */
-  void pause() {
+  /**
+   * The process is about to move on: signals and connections wait.
+   *
+   * @param home whether it moves to this very host
+   */
+  void pause(boolean home) {
     paused = true;
-    sockets.pause();
+    sockets.pause(home);
   }
 
   /**
@@ -110,9 +114,15 @@ final class Forwarding {
     paused = false;
   }
 
-  /** A leg is committed: what did not move on with the process ends at home, too. */
-  void moved() {
-    sockets.moved();
+  /**
+   * A leg is committed: what did not move on with the process ends at home, too.
+   *
+   * @param request what moved on
+   */
+  void moved(RestoreRequest request) {
+    if (request.getDatagramsCount() == 0) {
+      sockets.withoutDatagrams();
+    }
   }
 
   /** See {@link HomeSockets#named}. */

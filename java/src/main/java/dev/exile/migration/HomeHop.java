@@ -30,6 +30,9 @@ final class HomeHop {
   private static final Logger LOG = LoggerFactory.getLogger(HomeHop.class);
   private static final long ASK_AGAIN_MILLIS = 500;
 
+  /** At home the process's UDP sockets share the ports of the real ones. */
+  private static final int ANY_PORT = 0;
+
   private final Site site;
   private final Facts facts;
   private final Forwarding forwarding;
@@ -80,7 +83,7 @@ final class HomeHop {
       carrier = next.carrier();
       frozen = System.nanoTime();
       paused = true;
-      forwarding.pause();
+      forwarding.pause(comesHome());
       site.faults().at("hop.departing");
       departed = true;
       request = forwarding.named(there.depart(departure()));
@@ -112,13 +115,17 @@ final class HomeHop {
     facts.established = request.getSocketsCount();
     facts.reconnectMicros = restored.getReconnectMicros();
     forwarding.resume(next, carrier);
-    forwarding.moved();
+    forwarding.moved(request);
     forwarding.ended(missing(request));
     leave(there, departure());
     facts.totalMillis = millisSince(startedNanos);
     save();
     LOG.info("{}: leg {}: runs at {}", facts.id, leg, next.host());
     return new Outcome("migrated", "");
+  }
+
+  private boolean comesHome() {
+    return next.host().equals(site.host());
   }
 
   private Departure departure() {
@@ -134,8 +141,9 @@ final class HomeHop {
             .setAlgorithm(facts.algorithm)
             .setImagesFrom(there.host())
             .setDryRun(!refusals.isEmpty());
-    if (next.host().equals(site.host())) {
+    if (comesHome()) {
       offer.clearPorts(); // its first listeners hold them, see BoundListeners
+      offer.getDatagramsBuilderList().forEach(need -> need.setPort(ANY_PORT));
     }
     Answer answer = next.negotiate(offer.build());
     refusals.addAll(refusals(answer.getRefusalsList()));

@@ -92,15 +92,17 @@ final class HomeSockets {
 
   private void openDatagrams() throws IOException {
     datagrams =
-        new HomeDatagrams(facts.id, site.parks().open(datagramParkName(facts)), peer::carrier);
+        new HomeDatagrams(
+            facts.id,
+            facts.currentLeg(),
+            site.parks().open(datagramParkName(facts)),
+            peer::carrier);
   }
 
   /** After the agent was started again: what the former one has parked. */
   static HomeSockets ofParked(Facts facts, PeerLink peer, Site site) throws IOException {
     HomeSockets sockets = new HomeSockets(facts, peer, site, null, null);
-    if (!facts.currentLeg().equals(facts.id)) {
-      sockets.moved();
-    } else if (facts.datagrams > 0) {
+    if (facts.datagrams > 0) {
       sockets.openDatagrams();
     }
     return sockets;
@@ -227,15 +229,7 @@ final class HomeSockets {
     }
     request.addAllUnixPaths(facts.unixPaths.keySet());
     for (TakenDatagrams socket : taken.datagrams()) {
-      DatagramPlan.Builder plan =
-          DatagramPlan.newBuilder()
-              .setPid(socket.pid())
-              .setFd(socket.fd())
-              .setOwn(endpoint(socket.local()));
-      if (socket.peer() != null) {
-        plan.setPeer(endpoint(socket.peer()));
-      }
-      request.addDatagrams(plan);
+      request.addDatagrams(plan(socket, socket.pid()));
     }
     for (TakenSocket socket : taken.listeners()) {
       request.addListeners(
@@ -246,6 +240,20 @@ final class HomeSockets {
               .setPid(socket.pid())
               .setFd(socket.fd()));
     }
+  }
+
+  /**
+   * Tells the next host of a UDP socket.
+   *
+   * @param pid its holder, as home numbers it
+   */
+  static DatagramPlan.Builder plan(TakenDatagrams socket, int pid) {
+    DatagramPlan.Builder plan =
+        DatagramPlan.newBuilder().setPid(pid).setFd(socket.fd()).setOwn(endpoint(socket.local()));
+    if (socket.peer() != null) {
+      plan.setPeer(endpoint(socket.peer()));
+    }
+    return plan;
   }
 
   static Endpoint endpoint(InetSocketAddress address) {
@@ -302,13 +310,20 @@ final class HomeSockets {
     return named.build();
   }
 
-  /** Lets the carrier go; connections wait. */
-  void pause() {
+  /**
+   * Lets the carriers go; connections and datagrams wait.
+   *
+   * @param home whether it is about to come home
+   */
+  void pause(boolean home) {
     relay.pause();
+    if (datagrams != null) {
+      datagrams.pause(home);
+    }
   }
 
-  /** It has moved on, as a process does only once it has closed its UDP sockets. */
-  void moved() {
+  /** It has moved on and has no UDP sockets there: it has closed those that it had. */
+  void withoutDatagrams() {
     try {
       endDatagrams();
     } catch (IOException e) {
@@ -333,6 +348,9 @@ final class HomeSockets {
   /** Relays again, to where the facts tell. */
   void resume(PeerLink peer, Carrier carrier) {
     relay.resume(facts.currentLeg(), peer::carrier, carrier);
+    if (datagrams != null) {
+      datagrams.resume(facts.currentLeg(), peer::carrier);
+    }
   }
 
   /** Connections that are relayed here, or wait for that. */

@@ -2,6 +2,7 @@ package dev.exile.migration;
 
 import com.google.protobuf.ByteString;
 import dev.exile.criu.Criu;
+import dev.exile.criu.UdpImages;
 import dev.exile.linux.Clocks;
 import dev.exile.memory.Journey;
 import dev.exile.memory.TotalCopy;
@@ -16,8 +17,10 @@ import dev.exile.rpc.peer.SocketPlan;
 import dev.exile.shim.FreezeGuard;
 import dev.exile.shim.ShimException;
 import dev.exile.sockets.Carrier;
+import dev.exile.sockets.DestinationDatagrams;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.Passages;
+import dev.exile.sockets.TakenDatagrams;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
 import java.io.IOException;
@@ -52,6 +55,7 @@ final class Leaving {
   private final Site site;
   private final Facts facts;
   private final DestinationRelay relay;
+  private final DestinationDatagrams datagrams;
   private final CellTraffic traffic;
   private final Cell cell;
   private final Departure departure;
@@ -64,12 +68,14 @@ final class Leaving {
       Site site,
       Facts facts,
       DestinationRelay relay,
+      DestinationDatagrams datagrams,
       CellTraffic traffic,
       Cell cell,
       Departure departure) {
     this.site = site;
     this.facts = facts;
     this.relay = relay;
+    this.datagrams = datagrams;
     this.traffic = traffic;
     this.cell = cell;
     this.departure = departure;
@@ -91,9 +97,11 @@ final class Leaving {
     RestoreRequest.Builder request = describe(delivered);
     failIfCancelled();
     Passages passages = sockets(request);
+    datagrams.halt();
     dump();
     long dumpedNanos = Clocks.monotonic();
     passages.save(site.images(facts.id));
+    saveDatagrams();
     failIfCancelled();
     site.faults().at("leave.transferring");
     new TotalCopy().transfer(new Way());
@@ -188,9 +196,10 @@ final class Leaving {
   private Passages sockets(RestoreRequest.Builder request) throws IOException {
     Map<Integer, Integer> inner = inner();
     try (TakenSockets taken = TakenSockets.take(frozen)) {
-      if (!taken.datagrams().isEmpty() || !UnixPaths.of(taken.others()).isEmpty()) {
-        throw new IOException("it has UDP sockets, or unix sockets with a path, by now");
+      if (!UnixPaths.of(taken.others()).isEmpty()) {
+        throw new IOException("it has unix sockets with a path by now");
       }
+      datagrams(request, taken.datagrams(), inner);
       for (TakenSockets.OtherSocket other : taken.others()) {
         if (other.internet() || other.busyNetlink()) {
           throw new IOException(
@@ -234,6 +243,31 @@ final class Leaving {
           passages.holders().size(),
           passages.bytes());
       return passages;
+    }
+  }
+
+  private void datagrams(
+      RestoreRequest.Builder request, List<TakenDatagrams> sockets, Map<Integer, Integer> inner)
+      throws IOException {
+    for (TakenDatagrams socket : sockets) {
+      if (!socket.isOf(facts.device)) {
+        throw new IOException(
+            "descriptor %d of process %d is by now a UDP socket of %s itself"
+                .formatted(socket.fd(), inner.get(socket.pid()), site.host()));
+      }
+      request.addDatagrams(HomeSockets.plan(socket, inner.get(socket.pid())));
+    }
+  }
+
+  /** CRIU has dumped the sockets; what waits in them it leaves out. */
+  private void saveDatagrams() throws IOException {
+    try (TakenSockets taken = TakenSockets.take(frozen)) {
+      if (taken.datagrams().isEmpty()) {
+        return;
+      }
+      UdpImages.unbind(site.images(facts.id));
+      int waiting = datagrams.save(site.images(facts.id), taken.datagrams());
+      LOG.info("{}: {} datagrams wait in its sockets", facts.id, waiting);
     }
   }
 

@@ -8,8 +8,10 @@ import dev.exile.process.Cell;
 import dev.exile.process.ProcessTree;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.rpc.peer.PortNeed;
+import dev.exile.sockets.DestinationDatagrams;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.Passages;
+import dev.exile.sockets.TakenDatagrams;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
 import dev.exile.streams.DestinationStreams;
@@ -46,7 +48,7 @@ final class LeavingSurvey {
       throw new IOException("process " + facts.pid + " has ended; its descendants stay");
     }
     ProcessTree tree = tree(facts, cell);
-    Survey.Findings found = Survey.inCell(tree, site.criu(), site.digests());
+    Survey.Findings found = Survey.inCell(tree, site.criu(), site.digests(), facts.device);
     refusals.addAll(found.refusals());
     kinds(tree);
     Offer.Builder offer = found.offer().toBuilder().setPid(facts.pid).clearPorts();
@@ -57,8 +59,14 @@ final class LeavingSurvey {
                 .formatted(socket.fd(), socket.peer(), site.host()),
             "let it be closed first: only connections of its home move on");
       }
-      if (!sockets.datagrams().isEmpty() || !UnixPaths.of(sockets.others()).isEmpty()) {
-        refuse("it has UDP sockets, or unix sockets with a path", "these travel once only");
+      for (TakenDatagrams socket : DestinationDatagrams.strangers(tree.pids(), facts.device)) {
+        refuse(
+            "descriptor %d is a UDP socket of %s itself, at %s"
+                .formatted(socket.fd(), site.host(), socket.local()),
+            "let it be closed first: only those that it had at its home move on");
+      }
+      if (!UnixPaths.of(sockets.others()).isEmpty()) {
+        refuse("it has unix sockets with a path", "these travel once only");
       }
       Map<InetSocketAddress, InetSocketAddress> first = BoundListeners.first(facts);
       for (TakenSocket listener : sockets.listeners()) {

@@ -213,6 +213,7 @@ final class Restoration {
               GivenSockets.inet(socket.getOwn()),
               socket.hasPeer() ? GivenSockets.inet(socket.getPeer()) : null));
     }
+    datagrams.fill(site.images(facts.id));
   }
 
   /** Tells the relay where the process listens; nothing else is attached from here on. */

@@ -56,15 +56,17 @@ public final class Survey {
   private final ProcessTree tree;
   private final FileDigest digests;
   private final boolean inCell;
+  private final String device;
   private final List<Refusal> refusals = new ArrayList<>();
   private final Map<String, FileNeed> files = new LinkedHashMap<>();
   private final Set<String> mapped = new HashSet<>();
   private final Offer.Builder offer = Offer.newBuilder();
 
-  private Survey(ProcessTree tree, FileDigest digests, boolean inCell) {
+  private Survey(ProcessTree tree, FileDigest digests, boolean inCell, String device) {
     this.tree = tree;
     this.digests = digests;
     this.inCell = inCell;
+    this.device = device;
   }
 
   /**
@@ -77,18 +79,23 @@ public final class Survey {
 
   /** Looks the tree over. */
   public static Findings of(ProcessTree tree, Criu criu, FileDigest digests) throws IOException {
-    return of(tree, criu, digests, false);
+    return of(tree, criu, digests, false, "");
   }
 
-  /** Looks a tree over that lives in a cell here. */
-  public static Findings inCell(ProcessTree tree, Criu criu, FileDigest digests)
+  /**
+   * Looks a tree over that lives in a cell here.
+   *
+   * @param device that its UDP sockets are bound to; what others there are is not looked at
+   */
+  public static Findings inCell(ProcessTree tree, Criu criu, FileDigest digests, String device)
       throws IOException {
-    return of(tree, criu, digests, true);
+    return of(tree, criu, digests, true, device);
   }
 
-  private static Findings of(ProcessTree tree, Criu criu, FileDigest digests, boolean inCell)
+  private static Findings of(
+      ProcessTree tree, Criu criu, FileDigest digests, boolean inCell, String device)
       throws IOException {
-    Survey survey = new Survey(tree, digests, inCell);
+    Survey survey = new Survey(tree, digests, inCell, device);
     survey.processes();
     survey.descriptors();
     survey.sockets();
@@ -330,7 +337,10 @@ public final class Survey {
   }
 
   private void datagrams(TakenDatagrams socket) {
-    Optional<String> refusal = SocketSurvey.refusal(socket);
+    if (inCell && !socket.isOf(device)) {
+      return;
+    }
+    Optional<String> refusal = inCell ? Optional.empty() : SocketSurvey.refusal(socket);
     if (refusal.isPresent()) {
       refuse(
           where(socket.fd(), socket.pid()) + " " + refusal.get(), "start the process without it");

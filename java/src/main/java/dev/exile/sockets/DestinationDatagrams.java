@@ -5,17 +5,20 @@ import dev.exile.linux.Linux;
 import dev.exile.linux.SocketAddressBytes;
 import dev.exile.linux.Udp;
 import io.netty.buffer.ByteBuf;
-import io.netty.buffer.PooledByteBufAllocator;
+import io.netty.buffer.Unpooled;
 import io.netty.channel.unix.FileDescriptor;
 import io.netty.handler.codec.http2.Http2StreamChannel;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
+import java.util.concurrent.TimeoutException;
 
 /**
  * The destination's half of what becomes of UDP sockets. The restored ones are bound to a TUN
@@ -23,15 +26,14 @@ import org.slf4j.LoggerFactory;
  * comes out of the device as IP packets, which go to home; what comes from there is put into it,
  * and the kernel delivers it as from the network. Thread-safe.
  */
-// A session that cannot begin is one whose loop is being shut down.
+// A session that cannot leave is one whose loop is being shut down.
 @SuppressWarnings("FutureReturnValueIgnored")
 public final class DestinationDatagrams {
-  private static final Logger log = LoggerFactory.getLogger(DestinationDatagrams.class);
-
   /** Of UDP it takes no time at all. */
   private static final int CONNECT_MILLIS = 1_000;
 
-  private static final int READS_PER_TURN = 64;
+  /** With both agents alive it takes milliseconds. */
+  private static final long FINISH_SECONDS = 5;
 
   /** By then what has waited at home in exile has come here. */
   private static final long ROOM_NANOS = TimeUnit.SECONDS.toNanos(5);
@@ -42,7 +44,7 @@ public final class DestinationDatagrams {
   private TunDevice device;
   private boolean closing;
   private volatile Set<Integer> ports = Set.of();
-  private Session session;
+  private DeviceSession session;
 
   /** Done once no session but the latest touches the device. */
   private CompletableFuture<Void> left = CompletableFuture.completedFuture(null);
@@ -115,7 +117,13 @@ public final class DestinationDatagrams {
     int family = Inet.domain(socket);
     Udp.setTransparent(socket);
     Udp.bindToDevice(socket, device.name());
-    Udp.bind(socket, address(family, lost.local()));
+    // At home the real socket has that address: HomeDatagrams lets it be shared for so long.
+    boolean shared = Udp.shareAddress(socket, true);
+    try {
+      Udp.bind(socket, address(family, lost.local()));
+    } finally {
+      Udp.shareAddress(socket, shared);
+    }
     if (lost.peer() != null) {
       Inet.connect(socket, address(family, lost.peer()), CONNECT_MILLIS);
     }
@@ -137,10 +145,16 @@ public final class DestinationDatagrams {
     if (begunNanos == 0) {
       begunNanos = System.nanoTime();
     }
-    Session next = new Session(stream, device.fd());
-    leave().thenRunAsync(next::begin, next.stream.loop());
+    DeviceSession next = new DeviceSession(migration, stream, device.fd(), ports, this::lost);
+    next.beginAfter(leave());
     session = next;
     return true;
+  }
+
+  private synchronized void lost(DeviceSession last) {
+    if (session == last) {
+      session = null;
+    }
   }
 
   /** Ends the session; done once none touches the device any more. Under our lock. */
@@ -150,6 +164,93 @@ public final class DestinationDatagrams {
       session = null;
     }
     return left;
+  }
+
+  // ---- It moves on. ----
+
+  /**
+   * Bound UDP sockets that are not the migration's: they would not be at the next host. What comes
+   * and goes meanwhile is seen once only, and does not count.
+   *
+   * @param pids the running process's, as this host numbers them
+   * @param device the migration's; empty for none
+   */
+  public static List<TakenDatagrams> strangers(List<Integer> pids, String device)
+      throws IOException, InterruptedException {
+    return Lasting.of(() -> strangersNow(pids, device), TakenDatagrams::key);
+  }
+
+  private static List<TakenDatagrams> strangersNow(List<Integer> pids, String device)
+      throws IOException {
+    try (TakenSockets taken = TakenSockets.take(pids)) {
+      return taken.datagrams().stream().filter(socket -> !socket.isOf(device)).toList();
+    }
+  }
+
+  /**
+   * The process stands still and is about to go elsewhere: what it has sent goes home, and what
+   * home had for it is in its sockets' queues. Home has paused.
+   *
+   * @throws IOException where home is not there to take it, or not in time
+   */
+  public void halt() throws IOException {
+    DeviceSession finishing;
+    synchronized (this) {
+      if (device == null) {
+        return;
+      }
+      finishing = session;
+    }
+    if (finishing == null) {
+      throw new IOException("its datagrams do not get home at the moment; try again");
+    }
+    try {
+      finishing.finish().get(FINISH_SECONDS, TimeUnit.SECONDS);
+    } catch (ExecutionException e) {
+      throw new IOException("its last datagrams did not get home: " + e.getCause(), e);
+    } catch (TimeoutException e) {
+      throw new IOException("its last datagrams did not get home in time; try again", e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("interrupted while its last datagrams went home", e);
+    }
+    room.takeBack();
+  }
+
+  /**
+   * After {@link #halt} and CRIU's dump: what waits in the process's sockets is put beside the
+   * images.
+   *
+   * @return how many datagrams
+   */
+  public int save(Path images, List<TakenDatagrams> sockets) throws IOException {
+    return sockets.isEmpty()
+        ? 0
+        : WaitingDatagrams.save(images.resolve(WaitingDatagrams.IMAGE), sockets);
+  }
+
+  /** At the next host, before the process is resumed: the same is put into its sockets there. */
+  public void fill(Path images) throws IOException {
+    Path image = images.resolve(WaitingDatagrams.IMAGE);
+    if (!Files.exists(image)) {
+      return;
+    }
+    FileDescriptor tun = new FileDescriptor(device.fd());
+    ByteBuf packets = Unpooled.wrappedBuffer(Files.readAllBytes(image));
+    while (packets.readableBytes() >= UdpPacket.LENGTH_BYTES) {
+      int length = UdpPacket.length(packets);
+      if (length < 0 || length > packets.readableBytes()) {
+        throw new IOException("the image of its datagrams is damaged");
+      }
+      DeviceSession.put(migration, tun, ports, packets.readSlice(length));
+    }
+  }
+
+  /** It stays: home is to go on. */
+  public synchronized void goOn() {
+    if (session != null) {
+      session.leaveIfHeard();
+    }
   }
 
   /** To be called now and then while the process runs. */
@@ -178,123 +279,6 @@ public final class DestinationDatagrams {
         device = null;
       }
       removed.remove();
-    }
-  }
-
-  /** What passes over one stream, on its event loop. */
-  private final class Session implements PacketStream.End {
-    private final PacketStream stream;
-    private final FileDescriptor tun;
-    private final ReadyHandle handle;
-    private boolean readable;
-    private boolean over;
-
-    Session(Http2StreamChannel channel, int fd) {
-      stream = new PacketStream(channel, this);
-      channel.pipeline().addLast(stream);
-      tun = new FileDescriptor(fd);
-      handle = new ReadyHandle(fd, this::ready);
-    }
-
-    void begin() {
-      if (!over) {
-        handle.watch(stream.loop());
-      }
-    }
-
-    /** Done once it does not touch the device any more. */
-    CompletableFuture<Void> leave() {
-      return CompletableFuture.runAsync(
-          () -> {
-            detach();
-            stream.close();
-          },
-          stream.loop());
-    }
-
-    private void detach() {
-      if (!over) {
-        over = true;
-        handle.detach();
-      }
-    }
-
-    private void ready() {
-      readable = true;
-      writable();
-    }
-
-    @Override
-    public void writable() {
-      try {
-        read();
-      } catch (IOException e) {
-        log.error("{}: datagrams of the process are not forwarded", migration, e);
-        readable = false;
-      }
-      stream.flush();
-    }
-
-    private void read() throws IOException {
-      for (int turn = 0; readable && !over && stream.isWritable(); turn++) {
-        if (turn == READS_PER_TURN) {
-          stream.loop().execute(this::writable);
-          return;
-        }
-        ByteBuf packet = PooledByteBufAllocator.DEFAULT.directBuffer(UdpPacket.MAX_BYTES);
-        try {
-          int got = tun.readAddress(packet.memoryAddress(), 0, UdpPacket.MAX_BYTES);
-          if (got <= 0) {
-            readable = false;
-          } else {
-            forward(packet.writerIndex(got));
-          }
-        } finally {
-          packet.release();
-        }
-      }
-    }
-
-    /**
-     * The kernel says other things by a device, too, such as that it has no more use for a port.
-     */
-    private void forward(ByteBuf packet) {
-      if (UdpPacket.of(packet).isPresent()) {
-        int length = packet.readableBytes();
-        stream.write(packet.alloc().directBuffer(length, length).writeBytes(packet));
-      }
-    }
-
-    /** Nothing but datagrams for the process is let into this host's kernel. */
-    @Override
-    public void packet(ByteBuf packet) {
-      if (over || !isForProcess(packet)) {
-        return;
-      }
-      ByteBuf direct = UdpPacket.inOnePiece(packet);
-      try {
-        tun.writeAddress(direct.memoryAddress(), direct.readerIndex(), direct.writerIndex());
-      } catch (IOException e) {
-        log.warn("{}: a datagram does not reach the process: {}", migration, e.getMessage());
-      } finally {
-        direct.release();
-      }
-    }
-
-    private boolean isForProcess(ByteBuf packet) {
-      return UdpPacket.of(packet)
-          .filter(datagram -> ports.contains(datagram.destination().getPort()))
-          .isPresent();
-    }
-
-    @Override
-    public void lost() {
-      detach();
-      synchronized (DestinationDatagrams.this) {
-        if (session == this) {
-          session = null;
-        }
-      }
     }
   }
 }

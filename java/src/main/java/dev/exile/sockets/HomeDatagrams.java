@@ -1,17 +1,16 @@
 package dev.exile.sockets;
 
-import dev.exile.linux.DatagramIo;
-import io.netty.buffer.ByteBuf;
-import io.netty.handler.codec.http2.Http2StreamChannel;
+import dev.exile.linux.Errno;
+import dev.exile.linux.Udp;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -22,21 +21,34 @@ import org.slf4j.LoggerFactory;
  * <p>Nothing is read before {@link #start}: the kernel's queue holds what waited at the freeze and
  * what comes in exile. While there is no carrier it does so again. Thread-safe.
  */
-// Closing a lost stream cannot fail in a way that matters.
-@SuppressWarnings("FutureReturnValueIgnored")
 public final class HomeDatagrams {
   private static final Logger log = LoggerFactory.getLogger(HomeDatagrams.class);
   private static final long PARK_SECONDS = 10;
+  private static final long END_MILLIS = 2_000;
   private static final long RETRY_MILLIS = 200;
   private static final long TURNED_AWAY_MILLIS = 1_000;
 
   private final String migration;
-  private final HomeRelay.Connector connector;
   private final Park park;
+  private HomeRelay.Connector connector;
+
+  /** By which the host where the process is knows it. */
+  private String leg;
+
   private Carrier first;
-  private Session session;
+  private HomeDatagramSession session;
+
+  /** One before a leg, whose last datagrams may still come; or null. */
+  private HomeDatagramSession former;
+
   private boolean running;
   private boolean over;
+
+  /** Rises as a leg begins, and as it ends: no attempt to connect outlives that. */
+  private int round;
+
+  /** Sockets whose addresses may be had by others meanwhile. */
+  private final List<Integer> shared = new ArrayList<>();
 
   /**
    * What the destination's agent last said as it took no datagrams; null before, and once it does.
@@ -44,10 +56,13 @@ public final class HomeDatagrams {
   private String turnedAway;
 
   /**
+   * @param leg by which the host where the process is knows it
    * @param park holds the sockets; belongs to this object from now on
+   * @param connector connects to that host
    */
-  public HomeDatagrams(String migration, Park park, HomeRelay.Connector connector) {
+  public HomeDatagrams(String migration, String leg, Park park, HomeRelay.Connector connector) {
     this.migration = migration;
+    this.leg = leg;
     this.park = park;
     this.connector = connector;
   }
@@ -88,81 +103,136 @@ public final class HomeDatagrams {
   /** The process runs at the destination: reading may begin. */
   public void start() {
     Carrier open;
+    int now;
     synchronized (this) {
       running = true;
       open = first;
+      now = round;
     }
     if (open != null && open.isOpen()) {
-      begin(open);
+      begin(open, now);
     } else {
-      reconnect(0);
+      reconnect(0, now);
     }
   }
 
-  private void begin(Carrier carrier) {
-    Session next = new Session(carrier);
+  private void begin(Carrier carrier, int of) {
+    HomeDatagramSession next = new HomeDatagramSession(migration, carrier, park, new Told());
+    String name;
     synchronized (this) {
-      if (over) {
+      if (over || of != round) {
         carrier.close();
         return;
       }
       session = next;
+      name = leg;
     }
-    carrier
-        .open(
-            new CarrierProtocol.Target(CarrierProtocol.Kind.DATAGRAMS, migration, "all").headers(),
-            next::open)
-        .addListener(
-            opened -> {
-              if (!opened.isSuccess()) {
-                log.warn("{}: no stream for datagrams: {}", migration, "" + opened.cause());
-                carrier.channel().close();
-              }
-            });
-    carrier.onClosed(() -> lost(next));
+    next.begin(name);
+    carrier.onClosed(() -> lost(next, of));
   }
 
-  private void lost(Session last) {
+  private void lost(HomeDatagramSession last, int of) {
     last.detach();
     synchronized (this) {
-      if (session != last || over) {
+      if (session == last) {
+        session = null;
+      }
+      if (over || of != round) {
         return;
       }
-      session = null;
     }
-    if (last.accepted) {
+    if (last.isAccepted()) {
       log.info("{}: the carrier for datagrams is lost", migration);
     }
-    reconnect(last.accepted ? RETRY_MILLIS : TURNED_AWAY_MILLIS);
+    reconnect(last.isAccepted() ? RETRY_MILLIS : TURNED_AWAY_MILLIS, of);
   }
 
-  /** Told once, however often it is tried. */
-  private synchronized void turnedAway(String answer) {
-    if (!answer.equals(turnedAway)) {
-      log.warn("{}: datagrams wait, the destination does not take them: {}", migration, answer);
-      turnedAway = answer;
+  // ---- A further leg. ----
+
+  /**
+   * The process is about to move on: datagrams wait in the kernel's queues again. What it sends
+   * until it stands still is sent.
+   *
+   * @param home whether it comes home: there its sockets get the addresses that the real ones have
+   */
+  public synchronized void pause(boolean home) {
+    round++;
+    former = session;
+    session = null;
+    if (former != null) {
+      former.end();
+    }
+    if (home) {
+      park.all().forEach(parked -> share(parked.fd()));
     }
   }
 
-  private synchronized void accepted() {
-    if (turnedAway != null) {
-      log.info("{}: datagrams are forwarded again", migration);
-      turnedAway = null;
+  private void share(int fd) {
+    try {
+      if (!Udp.shareAddress(fd, true)) {
+        shared.add(fd);
+      }
+    } catch (Errno e) {
+      log.warn("{}: the address of a UDP socket is not shared: {}", migration, e.getMessage());
     }
   }
 
-  private void reconnect(long pauseMillis) {
-    Thread thread = new Thread(() -> keepTrying(pauseMillis), "datagrams-" + migration);
+  /**
+   * Goes on.
+   *
+   * @param where by which leg the host where the process is knows it
+   * @param there connects to that host
+   */
+  public void resume(String where, HomeRelay.Connector there) {
+    HomeDatagramSession last;
+    int now;
+    synchronized (this) {
+      shared.forEach(this::shareNoMore);
+      shared.clear();
+      leg = where;
+      connector = there;
+      last = former;
+      now = ++round;
+    }
+    start(() -> resumeAfter(last, now));
+  }
+
+  private void shareNoMore(int fd) {
+    try {
+      Udp.shareAddress(fd, false);
+    } catch (Errno e) {
+      log.warn("{}: the address of a UDP socket stays shared: {}", migration, e.getMessage());
+    }
+  }
+
+  /** In order: what the process had sent before goes first. */
+  private void resumeAfter(HomeDatagramSession last, int of) {
+    if (last == null || last.awaitDetached(END_MILLIS)) {
+      keepTrying(0, of);
+      return;
+    }
+    keepTrying(0, of);
+    if (!last.awaitDetached(PARK_SECONDS * 1000)) { // the new session has the old one ended there
+      last.carrier().close();
+    }
+  }
+
+  private void reconnect(long pauseMillis, int of) {
+    start(() -> keepTrying(pauseMillis, of));
+  }
+
+  private void start(Runnable task) {
+    Thread thread = new Thread(task, "datagrams-" + migration);
     thread.setDaemon(true);
     thread.start();
   }
 
-  private void keepTrying(long pauseMillis) {
+  private void keepTrying(long pauseMillis, int of) {
     try {
       Thread.sleep(pauseMillis);
-      while (!isOver()) {
+      while (!isOver(of)) {
         try {
-          begin(connector.connect());
+          begin(connect(), of);
           return;
         } catch (IOException e) {
           log.debug("{}: no carrier for datagrams yet: {}", migration, e.getMessage());
@@ -176,8 +246,16 @@ public final class HomeDatagrams {
     }
   }
 
-  private synchronized boolean isOver() {
-    return over;
+  private Carrier connect() throws IOException {
+    HomeRelay.Connector to;
+    synchronized (this) {
+      to = connector;
+    }
+    return to.connect();
+  }
+
+  private synchronized boolean isOver(int of) {
+    return over || of != round;
   }
 
   /**
@@ -185,19 +263,21 @@ public final class HomeDatagrams {
    * as they were.
    */
   public void close() {
-    Session last;
+    List<HomeDatagramSession> last;
     Carrier unused;
     synchronized (this) {
       if (over) {
         return;
       }
       over = true;
-      last = session;
+      last = Stream.of(former, session).filter(Objects::nonNull).toList();
       unused = running ? null : first;
     }
-    if (last != null) {
-      last.carrier.close(); // its sockets are let go before they are closed
-      last.awaitDetached();
+    for (HomeDatagramSession one : last) { // its sockets are let go before they are closed
+      one.carrier().close();
+      if (!one.awaitDetached(PARK_SECONDS * 1000)) {
+        log.warn("{}: datagrams are still being read", migration);
+      }
     }
     if (unused != null) {
       unused.close();
@@ -205,96 +285,26 @@ public final class HomeDatagrams {
     park.quit();
   }
 
-  /** What is done over one carrier, on its event loop. */
-  private final class Session implements PacketStream.End {
-    private final Carrier carrier;
-    private final Map<Integer, List<UdpSocket>> byPort = new HashMap<>();
-    private final List<UdpSocket> sockets = new ArrayList<>();
-    private final CompletableFuture<Void> detached = new CompletableFuture<>();
-    private PacketStream stream;
-    private volatile boolean accepted;
-
-    Session(Carrier carrier) {
-      this.carrier = carrier;
-    }
-
-    void open(Http2StreamChannel channel) {
-      stream = new PacketStream(channel, this);
-      channel.pipeline().addLast(stream);
-    }
-
-    /** Not before the destination has said yes: what is read is gone from the kernel's queue. */
+  /** What the host where the process is says to a session. */
+  private final class Told implements HomeDatagramSession.Told {
+    /** Told once, however often it is tried. */
     @Override
-    public void answered(CarrierProtocol.Answer answer) {
-      if (!answer.accepted()) {
-        turnedAway(answer.toString());
-        stream.close();
-        carrier.channel().close();
-        return;
-      }
-      accepted = true;
-      accepted();
-      DatagramIo io = new DatagramIo();
-      for (Park.Parked parked : park.all()) {
-        try {
-          UdpSocket socket = new UdpSocket(parked.fd(), io);
-          sockets.add(socket);
-          byPort.computeIfAbsent(socket.port(), port -> new ArrayList<>()).add(socket);
-          socket.open(stream, stream.loop());
-        } catch (IOException e) {
-          log.error("{}: datagrams of a socket are not forwarded", migration, e);
+    public void turnedAway(String answer) {
+      synchronized (HomeDatagrams.this) {
+        if (!answer.equals(turnedAway)) {
+          log.warn("{}: datagrams wait, the destination does not take them: {}", migration, answer);
+          turnedAway = answer;
         }
       }
     }
 
     @Override
-    public void packet(ByteBuf packet) {
-      UdpPacket.of(packet).ifPresent(this::send);
-    }
-
-    private void send(UdpPacket packet) {
-      boolean chosen = !DestinationDatagrams.isUnchosen(packet.source().getAddress());
-      UdpSocket best = null;
-      int fitness = -1;
-      for (UdpSocket socket : byPort.getOrDefault(packet.source().getPort(), List.of())) {
-        int suits = socket.fitness(packet);
-        if (suits > fitness) {
-          fitness = suits;
-          best = socket;
+    public void accepted() {
+      synchronized (HomeDatagrams.this) {
+        if (turnedAway != null) {
+          log.info("{}: datagrams are forwarded again", migration);
+          turnedAway = null;
         }
-      }
-      if (best != null) {
-        best.send(packet, chosen);
-      } else {
-        log.debug("{}: no socket has sent {}", migration, packet);
-      }
-    }
-
-    @Override
-    public void writable() {
-      sockets.forEach(UdpSocket::read);
-    }
-
-    @Override
-    public void lost() {
-      detach();
-      carrier.channel().close();
-    }
-
-    void detach() {
-      sockets.forEach(UdpSocket::detach);
-      sockets.clear();
-      byPort.clear();
-      detached.complete(null);
-    }
-
-    void awaitDetached() {
-      try {
-        detached.get(PARK_SECONDS, TimeUnit.SECONDS);
-      } catch (ExecutionException | TimeoutException e) {
-        log.warn("{}: datagrams are still being read", migration, e);
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
       }
     }
   }

@@ -11,12 +11,14 @@ import io.netty.handler.codec.http2.Http2DataFrame;
 import io.netty.handler.codec.http2.Http2HeadersFrame;
 import io.netty.handler.codec.http2.Http2StreamChannel;
 import io.netty.util.ReferenceCountUtil;
+import java.util.concurrent.CompletableFuture;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * A stream of the carrier over which datagrams pass, both ways, as IP packets one after the other:
- * each tells its own length. What is under way when it is lost is lost, as datagrams may be.
+ * each tells its own length. What is under way when it is lost is lost, as datagrams may be; where
+ * both hosts {@link #end} their part nothing is.
  *
  * <p>All methods run on the stream's event loop.
  */
@@ -31,6 +33,9 @@ final class PacketStream extends ChannelInboundHandlerAdapter {
   private int credit;
   private boolean over;
 
+  /** The other host has said that it sends no more; it may have to be told yet. */
+  private boolean ending;
+
   /** What this host does with the packets. */
   interface End {
     /** A packet came; it belongs to the caller. */
@@ -41,6 +46,9 @@ final class PacketStream extends ChannelInboundHandlerAdapter {
 
     /** The other host has answered the request. */
     default void answered(CarrierProtocol.Answer answer) {}
+
+    /** The other host sends no more; all that it has sent was told before. Not told of a loss. */
+    default void ended() {}
 
     /** The stream is gone. */
     void lost();
@@ -70,6 +78,26 @@ final class PacketStream extends ChannelInboundHandlerAdapter {
     stream.flush();
   }
 
+  /**
+   * Sends no more. Once the other host has done so, too, the stream is gone.
+   *
+   * @return done once all has left this agent; fails where the stream is lost before
+   */
+  CompletableFuture<Void> end() {
+    CompletableFuture<Void> sent = new CompletableFuture<>();
+    stream
+        .writeAndFlush(new DefaultHttp2DataFrame(true))
+        .addListener(
+            written -> {
+              if (written.isSuccess()) {
+                sent.complete(null);
+              } else {
+                sent.completeExceptionally(written.cause());
+              }
+            });
+    return sent;
+  }
+
   /** Gives the stream up; nobody is told. */
   void close() {
     over = true;
@@ -79,6 +107,7 @@ final class PacketStream extends ChannelInboundHandlerAdapter {
   @Override
   public void channelRead(ChannelHandlerContext ctx, Object message) {
     if (message instanceof Http2DataFrame data && !over) {
+      ending |= data.isEndStream();
       credit += data.content().readableBytes();
       waiting.addComponent(true, data.content());
       return;
@@ -107,6 +136,10 @@ final class PacketStream extends ChannelInboundHandlerAdapter {
       end.packet(waiting.readSlice(length));
     }
     waiting.discardReadComponents();
+    if (ending && !over) {
+      ending = false;
+      end.ended();
+    }
     if (credit >= Tuning.CREDIT_STEP && !over) {
       stream.writeAndFlush(new DefaultHttp2WindowUpdateFrame(credit));
       credit = 0;

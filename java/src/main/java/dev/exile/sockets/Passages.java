@@ -16,7 +16,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -35,8 +34,6 @@ public final class Passages {
 
   private static final long SETTLE_NANOS = 5_000_000;
   private static final long END_NANOS = 1_000_000_000;
-  private static final int LOOKS = 4;
-  private static final long LOOK_AGAIN_MILLIS = 50;
   private static final int GIVE_MILLIS = 5_000;
   private static final int LARGE = 32 << 10;
 
@@ -97,14 +94,7 @@ public final class Passages {
    */
   public static List<TakenSocket> strangers(DestinationRelay relay, List<Integer> pids)
       throws IOException, InterruptedException {
-    List<TakenSocket> strangers = strangersNow(relay, pids);
-    for (int look = 1; look < LOOKS && !strangers.isEmpty(); look++) {
-      Thread.sleep(LOOK_AGAIN_MILLIS);
-      Set<Integer> again = new HashSet<>();
-      strangersNow(relay, pids).forEach(socket -> again.add(socket.key()));
-      strangers = strangers.stream().filter(socket -> again.contains(socket.key())).toList();
-    }
-    return strangers;
+    return Lasting.of(() -> strangersNow(relay, pids), TakenSocket::key);
   }
 
   private static List<TakenSocket> strangersNow(DestinationRelay relay, List<Integer> pids)

@@ -25,6 +25,11 @@ public record TakenDatagrams(
     InetSocketAddress peer,
     String device) {
 
+  /** Whether it is bound to that device; none is to an empty name. */
+  public boolean isOf(String name) {
+    return !device.isEmpty() && device.equals(name);
+  }
+
   /** By this name it is parked. */
   public String name() {
     return Integer.toString(key);

@@ -6,10 +6,8 @@ import dev.exile.linux.Inet;
 import dev.exile.linux.SocketAddressBytes;
 import dev.exile.linux.Udp;
 import io.netty.buffer.ByteBuf;
-import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.IoEventLoop;
 import java.io.IOException;
-import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import org.slf4j.Logger;
@@ -26,13 +24,10 @@ final class UdpSocket {
   private static final int READS_PER_TURN = 64;
 
   /** A socket may have so many errors waiting, of hosts that have refused earlier datagrams. */
-  private static final int MOST_ERRORS = 16;
+  static final int MOST_ERRORS = 16;
 
   /** It does not suit at all. */
   private static final int UNFIT = -1;
-
-  /** The largest payload, in bytes. */
-  private static final int LARGEST = 0xffff;
 
   private final int fd;
   private final int family;
@@ -40,6 +35,7 @@ final class UdpSocket {
   private final InetSocketAddress local;
   private final InetSocketAddress peer;
   private final DatagramIo io;
+  private final UdpPackets packets;
   private ReadyHandle handle;
   private PacketStream out;
   private boolean readable;
@@ -57,7 +53,8 @@ final class UdpSocket {
     local = Inet.localAddress(fd).toInet();
     SocketAddressBytes connected = Inet.peerAddress(fd);
     peer = connected == null ? null : connected.toInet();
-    Udp.tellDestinations(fd);
+    Udp.tellDestinations(fd, true);
+    packets = new UdpPackets(fd, local, io);
   }
 
   int port() {
@@ -71,9 +68,12 @@ final class UdpSocket {
     handle.watch(loop);
   }
 
-  /** Ends it; the socket stays as it is. */
+  /** Reads no more; the socket stays as it is. */
   void detach() {
-    handle.detach();
+    if (handle != null) {
+      handle.detach();
+    }
+    readable = false;
   }
 
   private void ready() {
@@ -90,89 +90,15 @@ final class UdpSocket {
         out.loop().execute(this::read);
         return;
       }
-      ByteBuf buffer = PooledByteBufAllocator.DEFAULT.directBuffer(UdpPacket.HEADROOM + LARGEST);
-      int got = io.receive(fd, buffer.memoryAddress() + UdpPacket.HEADROOM, LARGEST);
-      if (got >= 0) {
-        buffer.writerIndex(UdpPacket.HEADROOM + got);
-        forward(buffer);
-        continue;
-      }
-      buffer.release();
+      int got = packets.take(out::write);
       if (got == -Errno.EAGAIN) {
         readable = false;
-      } else if (++errors > MOST_ERRORS) {
+      } else if (got < 0 && ++errors > MOST_ERRORS) {
         log.error("datagrams of {} are not forwarded any more: errno {}", local, -got);
         readable = false;
       }
     }
     out.flush();
-  }
-
-  /**
-   * The process may have asked the kernel for several datagrams as one. It is left so: of those
-   * that wait already the kernel would tell no boundaries otherwise.
-   */
-  private void forward(ByteBuf buffer) {
-    int segment = io.segment();
-    int end = buffer.writerIndex();
-    if (segment <= 0 || UdpPacket.HEADROOM + segment >= end) {
-      forwardOne(buffer);
-      return;
-    }
-    try {
-      for (int at = UdpPacket.HEADROOM; at < end; at += segment) {
-        int length = Math.min(segment, end - at);
-        ByteBuf one = buffer.alloc().directBuffer(UdpPacket.HEADROOM + length);
-        forwardOne(one.writeZero(UdpPacket.HEADROOM).writeBytes(buffer, at, length));
-      }
-    } finally {
-      buffer.release();
-    }
-  }
-
-  private void forwardOne(ByteBuf buffer) {
-    InetSocketAddress source = io.source();
-    InetAddress address = destination();
-    if (source == null || !suits(source.getAddress(), address)) {
-      buffer.release();
-      return;
-    }
-    UdpPacket.wrap(buffer, source, new InetSocketAddress(address, local.getPort()));
-    out.write(fitting(buffer));
-  }
-
-  /** The address that the process is told the datagram was sent to. */
-  private InetAddress destination() {
-    InetAddress told = io.destination();
-    if (told == null) {
-      return local.getAddress();
-    }
-    // To a group the destination's kernel would not let it in.
-    return told.isMulticastAddress() && told instanceof Inet4Address ? TunDevice.OWN4 : told;
-  }
-
-  /** A small datagram must not hold a large buffer while it waits. */
-  private static ByteBuf fitting(ByteBuf packet) {
-    int length = packet.readableBytes();
-    if (length > LARGEST / 2) {
-      return packet;
-    }
-    try {
-      return packet.alloc().directBuffer(length, length).writeBytes(packet);
-    } finally {
-      packet.release();
-    }
-  }
-
-  /** What an IPv6 packet on a device can carry: limits.md. */
-  private static boolean suits(InetAddress source, InetAddress destination) {
-    boolean same = source instanceof Inet4Address == destination instanceof Inet4Address;
-    boolean limited =
-        !(source instanceof Inet4Address)
-            && (source.isLoopbackAddress()
-                || source.isLinkLocalAddress()
-                || destination.isMulticastAddress());
-    return same && !limited;
   }
 
   /** How well this socket suits a packet of the process: it came from this very one at best. */
