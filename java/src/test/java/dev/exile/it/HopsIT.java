@@ -49,6 +49,7 @@ class HopsIT {
     JsonNode shown = Exile.run(bed, "a", "show", id, "-o", "json").json();
     assertEquals("[\"a\",\"b\",\"c\",\"b\"]", shown.path("way").toString());
     assertTrue(shown.path("held").asInt() >= 20, shown::toString);
+    assertFelt(shown);
     recall(bed, "b", id);
     busy.awaitMore("answered", 300);
 
@@ -198,6 +199,21 @@ class HopsIT {
     assertEquals(0, outcome.exit(), outcome.result()::toString);
     assertEquals("a", outcome.json().path("to").asText(), outcome.result()::toString);
     System.out.printf("recalled: %s%n", outcome.json());
+  }
+
+  /** What is told is of the latest leg. */
+  private static void assertFelt(JsonNode shown) {
+    JsonNode felt = shown.path("felt");
+    assertTrue(felt.path("connections").asInt() >= 20, felt::toString);
+    double worst = felt.path("worstMillis").asDouble();
+    double frozen = shown.path("frozenMillis").asDouble();
+    assertTrue(frozen / 2 < worst && worst < frozen * 2, shown::toString);
+    assertEquals(0, felt.path("resets").asInt(), felt::toString);
+    assertTrue(shown.path("bytesTransferred").asLong() > 1 << 20, shown::toString);
+    List<String> phases = shown.path("phases").findValuesAsText("name");
+    assertTrue(
+        phases.containsAll(List.of("freezing", "dumping", "transferring", "restoring")),
+        shown::toString);
   }
 
   private static void awaitNothingLeft(Testbed bed) {
