@@ -84,7 +84,21 @@ final class Reports {
         .setReason(moved.getReason())
         .setFrozenMillis(moved.getFrozenMillis())
         .setTotalMillis(moved.getTotalMillis())
-        .setSockets(Sockets.newBuilder().setEstablished(moved.getEstablished()))
+        .setAlgorithm(moved.getAlgorithm())
+        .setBytesTransferred(moved.getBytesTransferred())
+        .setSockets(
+            Sockets.newBuilder()
+                .setEstablished(moved.getEstablished())
+                .setReconnectMillis(moved.getReconnectMicros() / 1000.0))
+        .addAllPhases(
+            moved.getPhasesList().stream()
+                .map(
+                    phase ->
+                        Phase.newBuilder()
+                            .setName(phase.getName())
+                            .setMillis(phase.getMillis())
+                            .build())
+                .toList())
         .addAllRefusals(
             refusals(
                 moved.getRefusalsList().stream()

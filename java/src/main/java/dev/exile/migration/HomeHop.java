@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,7 +29,6 @@ import org.slf4j.LoggerFactory;
  */
 final class HomeHop {
   private static final Logger LOG = LoggerFactory.getLogger(HomeHop.class);
-  private static final long ASK_AGAIN_MILLIS = 500;
 
   /** At home the process's UDP sockets share the ports of the real ones. */
   private static final int ANY_PORT = 0;
@@ -40,6 +40,8 @@ final class HomeHop {
   private final PeerLink next;
   private final String from;
   private final String leg;
+  private final Consumer<String> doubt;
+  private final Phases phases = new Phases();
   private final long startedNanos = System.nanoTime();
   private boolean accepted;
   private boolean paused;
@@ -49,15 +51,23 @@ final class HomeHop {
   /**
    * @param there the host where it runs
    * @param leg names the leg
+   * @param doubt hears why it is not settled after COMMIT
    */
   HomeHop(
-      Site site, Facts facts, Forwarding forwarding, PeerLink there, PeerLink next, String leg) {
+      Site site,
+      Facts facts,
+      Forwarding forwarding,
+      PeerLink there,
+      PeerLink next,
+      String leg,
+      Consumer<String> doubt) {
     this.site = site;
     this.facts = facts;
     this.forwarding = forwarding;
     this.there = there;
     this.next = next;
     this.leg = leg;
+    this.doubt = doubt;
     this.from = facts.currentLeg();
   }
 
@@ -68,7 +78,7 @@ final class HomeHop {
   /**
    * How a leg ended.
    *
-   * @param outcome migrated or rolled-back, in words of a report
+   * @param outcome migrated, rolled-back or in-doubt, in words of a report
    */
   record Outcome(String outcome, String reason) {}
 
@@ -79,14 +89,19 @@ final class HomeHop {
     long frozen = System.nanoTime();
     RestoreRequest request;
     try {
+      phases.begin("negotiating");
       negotiate();
+      phases.begin("departing");
       carrier = next.carrier();
       frozen = System.nanoTime();
       paused = true;
       forwarding.pause(comesHome());
       site.faults().at("hop.departing");
       departed = true;
-      request = forwarding.named(there.depart(departure()));
+      RestoreRequest departing = there.depart(departure());
+      phases.split(departing.getPhasesList());
+      phases.begin("restoring");
+      request = forwarding.named(departing);
       site.faults().at("hop.restoring");
       restored = next.restore(request);
       if (!restored.getRestored()) {
@@ -95,6 +110,7 @@ final class HomeHop {
       if (!carrier.isOpen()) {
         throw new IOException("the carrier to " + next.host() + " is lost");
       }
+      phases.begin("committing");
       there.hold(departure());
       site.faults().at("hop.committed");
       commit();
@@ -108,12 +124,14 @@ final class HomeHop {
       return rollBack(e.getMessage() == null ? e.toString() : e.getMessage());
     }
     site.faults().at("hop.settling");
-    if (!settle(site, facts, next)) {
+    if (!settle(site, facts, next, doubt)) {
       return rollBack(next.host() + " has dropped the process before it ran");
     }
     facts.frozenMillis = millisSince(frozen);
     facts.established = request.getSocketsCount();
     facts.reconnectMicros = restored.getReconnectMicros();
+    facts.bytesTransferred = request.getImageBytes();
+    facts.phaseMillis = phases.end();
     forwarding.resume(next, carrier);
     forwarding.moved(request);
     forwarding.ended(missing(request));
@@ -208,45 +226,30 @@ final class HomeHop {
       facts.unsettledLeg = "";
       facts.unsettledHost = "";
     }
-    do {
-      try {
-        site.journal().save(facts);
-        return;
-      } catch (IOException e) {
-        LOG.error("{}: stands still until the journal can be written: {}", facts.id, e.toString());
-      }
-    } while (pause());
+    Settling.save(site.journal(), facts);
   }
 
   /**
    * Tells the next host until it knows.
    *
+   * @param doubt hears why it is not settled
    * @return false where it affirms that the process never ran there, and never will; the journal
    *     says so, too, by then
    */
-  static boolean settle(Site site, Facts facts, PeerLink next) {
-    do {
-      try {
-        String answer = next.commit(facts.currentLeg());
-        if (answer.equals(DestinationState.ABORTED.name())) {
-          undoCommit(site, facts);
-          return false;
-        }
-        if (answer.equals(DestinationState.RUNNING.name())
-            || answer.equals(DestinationState.ENDED.name())) {
-          synchronized (facts) {
-            facts.unsettledHost = "";
-            facts.unsettledLeg = "";
-          }
-          site.journal().save(facts);
-          return true;
-        }
-        LOG.warn("{}: in doubt: at {} it is {}", facts.id, next.host(), answer);
-      } catch (IOException e) {
-        LOG.warn("{}: in doubt: {}", facts.id, e.getMessage());
-      }
-    } while (pause());
-    throw new IllegalStateException("the agent is being stopped; the journal knows");
+  static boolean settle(Site site, Facts facts, PeerLink next, Consumer<String> doubt) {
+    DestinationState there =
+        Settling.tellCommitted(next, facts.currentLeg(), doubt)
+            .orElseThrow(() -> new IllegalStateException("the agent is being stopped"));
+    if (there == DestinationState.ABORTED) {
+      undoCommit(site, facts);
+      return false;
+    }
+    synchronized (facts) {
+      facts.unsettledHost = "";
+      facts.unsettledLeg = "";
+    }
+    Settling.save(site.journal(), facts);
+    return true;
   }
 
   /** It asks us by itself where this does not reach it. */
@@ -259,16 +262,6 @@ final class HomeHop {
           departure.getId(),
           there.host(),
           e.toString());
-    }
-  }
-
-  private static boolean pause() {
-    try {
-      Thread.sleep(ASK_AGAIN_MILLIS);
-      return true;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      return false;
     }
   }
 

@@ -22,9 +22,12 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -36,7 +39,6 @@ import org.slf4j.LoggerFactory;
  */
 public final class HomeMigration {
   private static final Logger LOG = LoggerFactory.getLogger(HomeMigration.class);
-  private static final long ASK_AGAIN_MILLIS = 500;
 
   /** After the resume: by then the clients have had their answers. */
   private static final long FELT_SECONDS = 5;
@@ -294,56 +296,28 @@ public final class HomeMigration {
    */
   private void settle() {
     listener.phase(facts.id, "committed");
-    do {
-      DestinationState answer = tellCommitted();
-      if (answer == DestinationState.ABORTED) {
-        rollBack(peer.host() + " has dropped the process before it ran");
-        return;
-      }
-      if (answer == DestinationState.RUNNING || answer == DestinationState.ENDED) {
-        if (frozenAtNanos != 0) {
-          facts.frozenMillis = millisSince(frozenAtNanos);
-        }
-        ExileState.leave(facts);
-        lifecycle.force(HomeState.FORWARDING, "runs at " + peer.host());
-        forward();
-        return;
-      }
-    } while (pause());
+    Optional<DestinationState> there = Settling.tellCommitted(peer, facts.id, this::beInDoubt);
+    if (there.isEmpty()) {
+      return; // stopped: the next agent asks
+    }
+    if (there.get() == DestinationState.ABORTED) {
+      rollBack(peer.host() + " has dropped the process before it ran");
+      return;
+    }
+    if (frozenAtNanos != 0) {
+      facts.frozenMillis = millisSince(frozenAtNanos);
+    }
+    ExileState.leave(facts);
+    lifecycle.force(HomeState.FORWARDING, "runs at " + peer.host());
+    forward();
   }
 
-  /** Null where there is no answer that settles anything. */
-  private DestinationState tellCommitted() {
-    String answer;
-    try {
-      answer = peer.commit(facts.id);
-    } catch (IOException e) {
-      beInDoubt("%s does not answer: %s".formatted(peer.host(), e.getMessage()));
-      return null;
-    }
-    if (answer.equals(PeerLink.UNKNOWN)) {
-      beInDoubt(peer.host() + " knows nothing of it any more; was that host restarted?");
-      return null;
-    }
-    return DestinationState.valueOf(answer);
-  }
-
+  /** Told once. */
   private void beInDoubt(String why) {
-    if (lifecycle.state() == HomeState.COMMITTED) {
+    if (lifecycle.state() != HomeState.IN_DOUBT) {
       LOG.warn("{}: in doubt: {}", facts.id, why);
       lifecycle.force(HomeState.IN_DOUBT, "committed, but " + why);
       listener.inDoubt(this);
-    }
-  }
-
-  /** Waits before the destination is asked again; false where the agent is being stopped. */
-  private static boolean pause() {
-    try {
-      Thread.sleep(ASK_AGAIN_MILLIS);
-      return true;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      return false;
     }
   }
 
@@ -381,30 +355,63 @@ public final class HomeMigration {
   // ---- A further leg. ----
 
   /**
-   * Moves the process on from where it is.
+   * Moves the process on from where it is. Returns when that is over, or in doubt; it is settled
+   * all the same then.
    *
    * @param next another host, or this one
    */
   HomeHop.Outcome move(PeerLink next) throws RefusedException {
     HomeHop moving;
+    CompletableFuture<HomeHop.Outcome> told = new CompletableFuture<>();
     synchronized (this) {
       refuseUnlessMovable(next);
       facts.legs++;
-      moving =
-          new HomeHop(site, facts, forwarding, peer, next, MigrationId.leg(facts.id, facts.legs));
+      Consumer<String> doubt =
+          why -> {
+            beInDoubt(why);
+            told.complete(new HomeHop.Outcome("in-doubt", facts.reason));
+          };
+      String leg = MigrationId.leg(facts.id, facts.legs);
+      moving = new HomeHop(site, facts, forwarding, peer, next, leg, doubt);
       hop = moving;
     }
+    Thread going = new Thread(() -> move(moving, next, told), "leg-" + moving.leg());
+    going.setDaemon(true);
+    going.start();
+    try {
+      return told.get();
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof RefusedException refused) {
+        throw refused;
+      }
+      throw new IllegalStateException(e.getCause());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return new HomeHop.Outcome("in-doubt", "the agent is being stopped; see exile show");
+    }
+  }
+
+  private void move(HomeHop moving, PeerLink next, CompletableFuture<HomeHop.Outcome> told) {
+    HomeHop.Outcome outcome = null;
+    Exception failure = null;
     try {
       site.journal().save(facts); // a leg's number is never used twice
-      HomeHop.Outcome outcome = moving.run();
+      outcome = moving.run();
       if (facts.to.equals(next.host())) {
         peer = next;
       }
-      return outcome;
+      legIsSettled();
     } catch (IOException e) {
-      return new HomeHop.Outcome("rolled-back", "the journal cannot be written: " + e);
+      outcome = new HomeHop.Outcome("rolled-back", "the journal cannot be written: " + e);
+    } catch (RefusedException | RuntimeException e) {
+      failure = e;
     } finally {
       hop = null;
+    }
+    if (failure != null) {
+      told.completeExceptionally(failure);
+    } else {
+      told.complete(outcome);
     }
   }
 
@@ -492,7 +499,8 @@ public final class HomeMigration {
     endCancelling();
     LOG.info("{}: rolls back: {}", facts.id, reason);
     lifecycle.force(HomeState.ROLLING_BACK, reason);
-    if (commitAttempted && !recordedRollback()) {
+    // COMMITTED may be on the disk, although writing it failed.
+    if (commitAttempted && !Settling.save(site.journal(), facts)) {
       return; // stopped: the next agent reads from the disk how it stands
     }
     // One that only waits for its parent has ended, too.
@@ -501,22 +509,6 @@ public final class HomeMigration {
     ExileState.leave(facts);
     lifecycle.force(HomeState.ROLLED_BACK, reason);
     tellRolledBack();
-  }
-
-  /**
-   * Where COMMITTED may be on the disk, although writing it failed, nothing is thawed before the
-   * disk says otherwise: an agent started after us would take its word.
-   */
-  private boolean recordedRollback() {
-    do {
-      try {
-        site.journal().save(facts);
-        return true;
-      } catch (IOException e) {
-        LOG.error("{}: stays frozen until the journal can be written: {}", facts.id, e.toString());
-      }
-    } while (pause());
-    return false;
   }
 
   private void undo() {
@@ -589,7 +581,7 @@ public final class HomeMigration {
       } catch (IOException e) {
         LOG.error("{}: cannot take up its connections, trying again: {}", facts.id, e.toString());
       }
-    } while (sockets == null && pause());
+    } while (sockets == null && Settling.pause());
     if (sockets == null) {
       return; // stopped
     }
@@ -611,12 +603,19 @@ public final class HomeMigration {
             .setNext(facts.currentLeg())
             .setTo(facts.to)
             .build();
-    if (HomeHop.settle(site, facts, peer)) {
+    if (HomeHop.settle(site, facts, peer, this::beInDoubt)) {
       HomeHop.leave(unsettled, departure);
     } else {
       peer = unsettled;
     }
     unsettled = null;
+    legIsSettled();
+  }
+
+  private void legIsSettled() {
+    if (lifecycle.state() == HomeState.IN_DOUBT) {
+      lifecycle.force(HomeState.FORWARDING, "runs at " + facts.to);
+    }
   }
 
   // ---- Cancelling. ----

@@ -20,7 +20,8 @@ import java.util.Set;
  * </pre>
  *
  * COMMITTED is the point of no return: before it every failure rolls back, after it the process
- * belongs to the destination.
+ * belongs to the destination. FORWARDING becomes IN_DOUBT where the host that a further leg leads
+ * to does not answer after that leg's COMMIT.
  */
 public enum HomeState {
   /** The destination is asked whether it can take the process; nothing has been touched. */
@@ -39,7 +40,7 @@ public enum HomeState {
   RESTORING,
   /** On disk: the process belongs to the destination, which is being told. */
   COMMITTED,
-  /** Committed, and the destination does not answer: it is asked until it does. */
+  /** A move is committed, and its destination does not answer: it is asked until it does. */
   IN_DOUBT,
   /** The process runs at the destination; home relays. */
   FORWARDING,
@@ -61,7 +62,7 @@ public enum HomeState {
     MOVES.put(RESTORING, EnumSet.of(COMMITTED, ROLLING_BACK));
     MOVES.put(COMMITTED, EnumSet.of(FORWARDING, IN_DOUBT, ROLLING_BACK));
     MOVES.put(IN_DOUBT, EnumSet.of(FORWARDING, ROLLING_BACK));
-    MOVES.put(FORWARDING, EnumSet.of(ENDED));
+    MOVES.put(FORWARDING, EnumSet.of(ENDED, IN_DOUBT)); // of a further leg
     MOVES.put(ROLLING_BACK, EnumSet.of(ROLLED_BACK));
   }
 

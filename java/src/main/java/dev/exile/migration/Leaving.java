@@ -83,7 +83,10 @@ final class Leaving {
 
   /** What the next host is to restore; its images are there by then. */
   RestoreRequest go(PeerLink next) throws IOException, InterruptedException {
+    Phases phases = new Phases();
+    phases.begin("preparing");
     prepare(next);
+    phases.begin("freezing");
     relay.halt();
     awaitAccepted();
     byte[] delivered = traffic.halt();
@@ -98,13 +101,16 @@ final class Leaving {
     failIfCancelled();
     Passages passages = sockets(request);
     datagrams.halt();
+    phases.begin("dumping");
     dump();
     long dumpedNanos = Clocks.monotonic();
     passages.save(site.images(facts.id));
     saveDatagrams();
     failIfCancelled();
     site.faults().at("leave.transferring");
+    phases.begin("transferring");
     new TotalCopy().transfer(new Way());
+    request.setImageBytes(facts.bytesTransferred).addAllPhases(Phases.told(phases.end()));
     CellTime.describe(request, facts.rootHere, waits, dumpedNanos);
     return request.build();
   }

@@ -255,6 +255,10 @@ public final class Migrations implements AutoCloseable {
           .setFrozenMillis(facts.frozenMillis)
           .setTotalMillis(facts.totalMillis)
           .setEstablished(facts.established)
+          .setAlgorithm(facts.algorithm)
+          .setBytesTransferred(facts.bytesTransferred)
+          .setReconnectMicros(facts.reconnectMicros)
+          .addAllPhases(Phases.told(facts.phases()))
           .build();
     } catch (RefusedException e) {
       reply.setOutcome("refused").setReason(e.getMessage());

@@ -31,7 +31,10 @@ final class FeltWatch {
   private final List<FeltConnection> watched = new ArrayList<>();
   private Epoll epoll;
   private long frozenNanos;
+
+  /** 0 before. */
   private volatile long resumedNanos;
+
   private volatile boolean over;
 
   /** A connection of the frozen process, of which this much is unread. */
@@ -58,6 +61,15 @@ final class FeltWatch {
       }
     } catch (IOException e) {
       LOG.warn("what the client of {} feels is not known: {}", name, e.getMessage());
+    }
+  }
+
+  /** The same of one that is relayed, as the process is about to move on. */
+  void held(Park.Parked parked) {
+    try {
+      held(parked.name(), parked.fd(), SocketProgress.of(parked.fd()).unread());
+    } catch (IOException e) {
+      LOG.debug("what the client of {} feels is not known: {}", parked.name(), e.getMessage());
     }
   }
 
@@ -96,16 +108,20 @@ final class FeltWatch {
     over = true;
   }
 
-  /** A connection that was accepted after the resume; it may have been made in exile. */
+  /**
+   * A connection that was accepted after the resume, and may have been made in exile; or, where the
+   * process only moves on, in exile.
+   */
   void accepted(String name, int fd) {
     long now = System.nanoTime();
-    if (now - resumedNanos > BACKLOG_NANOS) {
+    long resumed = resumedNanos;
+    if (resumed != 0 && now - resumed > BACKLOG_NANOS) {
       return;
     }
     try {
       // Of one that has sent nothing the kernel counts from its beginning.
       long came = now - Inet.ages(fd).receivedMillis() * MILLI;
-      if (came < resumedNanos) {
+      if (resumed == 0 || came < resumed) {
         FeltConnection connection = new FeltConnection(client(fd));
         connection.arrived(came);
         connections.put(name, connection);

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -50,10 +51,13 @@ public final class HomeRelay implements AutoCloseable {
   private volatile String migration;
   private volatile Connector connector;
   private final RelayCounters counters = new RelayCounters();
-  private final FeltWatch felt = new FeltWatch();
+  private volatile FeltWatch felt = new FeltWatch(); // of the latest move
   private final CompletableFuture<Void> drained = new CompletableFuture<>();
   private final List<CompletableFuture<Void>> holding = new ArrayList<>();
   private final Map<String, CompletableFuture<Void>> overs = new HashMap<>();
+
+  /** Connections that lead to a helper on this host; a former agent's are not known. */
+  private final Set<String> wires = ConcurrentHashMap.newKeySet();
 
   /** Connections that have had a stream. */
   private final Set<String> streamed = new HashSet<>();
@@ -112,6 +116,7 @@ public final class HomeRelay implements AutoCloseable {
    * The same for a connection that leads to a helper on this host: nobody feels how long it waits.
    */
   public void adoptWire(String name, int fd) throws IOException {
+    wires.add(name);
     adopt(name, fd);
   }
 
@@ -208,6 +213,13 @@ public final class HomeRelay implements AutoCloseable {
       onLoop(last.loop(), last::detach);
       last.carrier().close();
     }
+    felt.end();
+    felt = new FeltWatch();
+    for (Park.Parked parked : park.all()) {
+      if (!parked.listening() && !wires.contains(parked.name())) {
+        felt.held(parked);
+      }
+    }
   }
 
   /**
@@ -219,6 +231,7 @@ public final class HomeRelay implements AutoCloseable {
    */
   public void resume(String to, Connector by, Carrier open) {
     int now;
+    felt.resumed();
     synchronized (this) {
       migration = to;
       connector = by;
@@ -411,12 +424,12 @@ public final class HomeRelay implements AutoCloseable {
     return overs.getOrDefault(name, CompletableFuture.completedFuture(null)).copy();
   }
 
-  /** What the client of that connection feels; null where it came after the move. */
+  /** What the client of that connection feels of the latest move; null where it came after it. */
   FeltConnection felt(String name) {
     return felt.get(name);
   }
 
-  /** What all clients felt of the move. */
+  /** What all clients felt of the latest move. */
   public Felt felt() {
     return felt.felt();
   }

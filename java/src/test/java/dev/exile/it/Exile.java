@@ -8,6 +8,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.MissingNode;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -15,6 +16,7 @@ import java.util.List;
 /** The command line, used in a host as an operator would. */
 final class Exile {
   private static final ObjectMapper JSON = new ObjectMapper();
+  private static final Duration SOON = Duration.ofSeconds(20);
 
   private Exile() {}
 
@@ -66,6 +68,33 @@ final class Exile {
     server.assertRunsOnlyOn(to);
     System.out.printf("moved %s: %s%n", server.pid(), outcome.json());
     return outcome.json();
+  }
+
+  /** Moves one that is in exile on; asked for at home or where it is. */
+  static void hop(Testbed bed, String asked, Daemon process, String to) {
+    int pid = asked.equals(process.home()) ? process.pid() : running(asked, process).hostPid();
+    Outcome outcome = migrate(bed, asked, pid, to);
+    assertEquals(0, outcome.exit(), outcome.result()::toString);
+    assertEquals("migrated", outcome.json().path("outcome").asText(), outcome.result()::toString);
+    process.assertRunsOnlyOn(to);
+    System.out.printf("moved on: %s%n", outcome.json());
+  }
+
+  /** A thread may be in a ptrace stop for a moment, as a signal is put into it. */
+  private static Proc running(String host, Daemon process) {
+    Await.until(
+        SOON,
+        () -> "a running copy on " + host + ": " + process.copies(host),
+        () -> process.copies(host).stream().anyMatch(Proc::running));
+    return process.copies(host).get(0);
+  }
+
+  /** Brings one that host a is home of back there. */
+  static void recall(Testbed bed, String asked, String id) {
+    Outcome outcome = run(bed, asked, "recall", id, "-o", "json");
+    assertEquals(0, outcome.exit(), outcome.result()::toString);
+    assertEquals("a", outcome.json().path("to").asText(), outcome.result()::toString);
+    System.out.printf("recalled: %s%n", outcome.json());
   }
 
   /** A command that runs while the test goes on. */

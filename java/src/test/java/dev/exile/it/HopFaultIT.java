@@ -134,4 +134,27 @@ class HopFaultIT {
     Await.until(SOON, () -> "b has let it go", () -> redis.copies("b").isEmpty());
     busy.finishUnharmed();
   }
+
+  /** Its COMMIT does not reach the next host: the command says so, and home goes on asking. */
+  @Test
+  void theNextHostIsGoneAtTheCommit(Testbed bed) {
+    runAtB(bed);
+    new FaultPoint("dest.committed", "halt").arm(bed, "c");
+
+    Exile.Outcome outcome = hop(bed);
+
+    assertEquals(3, outcome.exit(), outcome.result()::toString);
+    assertEquals("in-doubt", outcome.json().path("outcome").asText());
+    String id = outcome.json().path("id").asText();
+    assertEquals("IN_DOUBT", state(bed, id));
+    FaultPoint.disarm(bed, "c");
+    bed.agentStart("c");
+    Await.until(SOON, () -> "it is settled", () -> state(bed, id).equals("FORWARDING"));
+    assertRunsAt("c");
+    busy.finishUnharmed();
+  }
+
+  private static String state(Testbed bed, String id) {
+    return Exile.run(bed, "a", "show", id, "-o", "json").json().path("state").asText();
+  }
 }

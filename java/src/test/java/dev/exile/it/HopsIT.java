@@ -31,7 +31,7 @@ class HopsIT {
 
     String id = Exile.move(bed, redis, "b").path("id").asText();
     busy.awaitMore("answered", 300);
-    hop(bed, "b", redis, "c");
+    Exile.hop(bed, "b", redis, "c");
     busy.awaitMore("answered", 300);
 
     long b = bytes(bed, "b");
@@ -44,12 +44,13 @@ class HopsIT {
     assertTrue(carriedByC > 2 * TALK_BYTES, "c carries " + carriedByC);
     assertTrue(carriedByB < TALK_BYTES, "b carries " + carriedByB);
 
-    hop(bed, "a", redis, "b"); // asked for at home, by the PID of the deputy
+    Exile.hop(bed, "a", redis, "b"); // asked for at home, by the PID of the deputy
     busy.awaitMore("answered", 300);
     JsonNode shown = Exile.run(bed, "a", "show", id, "-o", "json").json();
     assertEquals("[\"a\",\"b\",\"c\",\"b\"]", shown.path("way").toString());
     assertTrue(shown.path("held").asInt() >= 20, shown::toString);
-    recall(bed, "b", id);
+    assertFelt(shown);
+    Exile.recall(bed, "b", id);
     busy.awaitMore("answered", 300);
 
     long away = bytes(bed, "b") + bytes(bed, "c");
@@ -57,7 +58,7 @@ class HopsIT {
     busy.awaitMore("answered", 2000);
     long carried = bytes(bed, "b") + bytes(bed, "c") - away;
     assertTrue(carried < 2 * TALK_BYTES, "b and c carry " + carried);
-    hop(bed, "a", redis, "c"); // and from home once more
+    Exile.hop(bed, "a", redis, "c"); // and from home once more
     busy.awaitMore("answered", 300);
     busy.finishUnharmed();
     newcomers.awaitMore("answered", 20);
@@ -80,7 +81,7 @@ class HopsIT {
     for (String to : List.of("c", "b")) {
       download.awaitMore("bytes", 1 << 20);
       browsers.awaitMore("answered", 100);
-      hop(bed, "a", nginx, to);
+      Exile.hop(bed, "a", nginx, to);
     }
 
     browsers.awaitMore("answered", 100);
@@ -120,9 +121,9 @@ class HopsIT {
     SignalLog.Storm storm = log.storm(3_000, 14, 7);
 
     String id = Exile.move(bed, log.process(), "b").path("id").asText();
-    hop(bed, "b", log.process(), "c");
-    hop(bed, "a", log.process(), "b");
-    recall(bed, "a", id);
+    Exile.hop(bed, "b", log.process(), "c");
+    Exile.hop(bed, "a", log.process(), "b");
+    Exile.recall(bed, "a", id);
 
     storm.assertArrived();
     log.process().kill();
@@ -160,9 +161,9 @@ class HopsIT {
     String id = Exile.move(bed, redis, "b").path("id").asText();
     Footprint afterFirst = null;
     for (int journey = 0; journey < JOURNEYS; journey++) {
-      recall(bed, "a", id);
+      Exile.recall(bed, "a", id);
       busy.awaitMore("answered", 50);
-      hop(bed, "a", redis, "b");
+      Exile.hop(bed, "a", redis, "b");
       busy.awaitMore("answered", 50);
       if (journey == 0) {
         afterFirst = Footprint.of(bed);
@@ -175,29 +176,19 @@ class HopsIT {
     awaitNothingLeft(bed);
   }
 
-  /** A thread may be in a ptrace stop for a moment, as a signal is put into it. */
-  private static Proc running(String host, Daemon process) {
-    Await.until(
-        SOON,
-        () -> "a running copy on " + host + ": " + process.copies(host),
-        () -> process.copies(host).stream().anyMatch(Proc::running));
-    return process.copies(host).get(0);
-  }
-
-  private static void hop(Testbed bed, String asked, Daemon process, String to) {
-    int pid = asked.equals(process.home()) ? process.pid() : running(asked, process).hostPid();
-    Exile.Outcome outcome = Exile.migrate(bed, asked, pid, to);
-    assertEquals(0, outcome.exit(), outcome.result()::toString);
-    assertEquals("migrated", outcome.json().path("outcome").asText(), outcome.result()::toString);
-    process.assertRunsOnlyOn(to);
-    System.out.printf("moved on: %s%n", outcome.json());
-  }
-
-  private static void recall(Testbed bed, String asked, String id) {
-    Exile.Outcome outcome = Exile.run(bed, asked, "recall", id, "-o", "json");
-    assertEquals(0, outcome.exit(), outcome.result()::toString);
-    assertEquals("a", outcome.json().path("to").asText(), outcome.result()::toString);
-    System.out.printf("recalled: %s%n", outcome.json());
+  /** What is told is of the latest leg. */
+  private static void assertFelt(JsonNode shown) {
+    JsonNode felt = shown.path("felt");
+    assertTrue(felt.path("connections").asInt() >= 20, felt::toString);
+    double worst = felt.path("worstMillis").asDouble();
+    double frozen = shown.path("frozenMillis").asDouble();
+    assertTrue(frozen / 2 < worst && worst < frozen * 2, shown::toString);
+    assertEquals(0, felt.path("resets").asInt(), felt::toString);
+    assertTrue(shown.path("bytesTransferred").asLong() > 1 << 20, shown::toString);
+    List<String> phases = shown.path("phases").findValuesAsText("name");
+    assertTrue(
+        phases.containsAll(List.of("freezing", "dumping", "transferring", "restoring")),
+        shown::toString);
   }
 
   private static void awaitNothingLeft(Testbed bed) {

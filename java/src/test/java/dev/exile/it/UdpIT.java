@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.io.BufferedReader;
+import java.io.BufferedWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,6 +17,8 @@ import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * UDP sockets stay what they are when their process moves: every datagram arrives once and in
@@ -22,7 +26,7 @@ import org.junit.jupiter.api.Test;
  */
 @Hosts(
     agentOptions = FaultPoint.OPTION,
-    value = {"a", "b", "c"})
+    value = {"a", "b", "c", "d"})
 class UdpIT {
   private Path file;
 
@@ -87,48 +91,174 @@ class UdpIT {
   @Test
   void datagramsThatWaitAtTheFreezeComeFirstAndOnce(Testbed bed) throws IOException {
     Daemon server = server(bed, "a", "--hold", "0.0.0.0/5300");
-    Path answers = file.resolveSibling("answers");
-    Process client =
-        bed.spawn(
-            "c",
-            List.of(
-                "/usr/bin/python3",
-                "-c",
-                """
-                import socket, sys, time
-                client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                client.settimeout(20)
-                for first, size in ((0, 10), (100, 50000)):
-                    for number in range(first, first + (20 if first == 0 else 2)):
-                        client.sendto((b"%%d" %% number).ljust(size, b"."), ("%s", 5300))
-                    print("sent", flush=True)
-                    sys.stdin.readline()
-                with open("%s", "w") as out:
-                    for _ in range(22):
-                        data, source = client.recvfrom(70000)
-                        words = data.split(b" ")
-                        print(words[0].rstrip(b".").decode(), words[2].decode(), source[0], file=out)
-                print("done", flush=True)
-                """
-                    .formatted(bed.ip("a"), answers)));
-    var out = client.inputReader();
-    var in = client.outputWriter();
-    assertEquals("sent", out.readLine());
+    Waiting client = new Waiting(bed, 20, 10, 2, 50_000);
+    client.send();
 
     Exile.move(bed, server, "b");
 
-    in.write("\n");
-    in.flush();
-    assertEquals("sent", out.readLine());
+    client.send();
     Files.createFile(Path.of(file + ".go"));
-    in.write("\n");
-    in.flush();
-    assertEquals("done", out.readLine());
-    List<String> expected = new ArrayList<>();
-    for (int i = 0; i < 22; i++) {
-      expected.add("%d %d %s".formatted(i < 20 ? i : 80 + i, i + 1, bed.ip("a")));
+    client.assertAnsweredInOrder();
+  }
+
+  /** At home, at b, at c and at home again some have come and are not read. */
+  @Test
+  void datagramsThatWaitAtEachFreezeComeFirstAndOnce(Testbed bed) throws IOException {
+    Daemon server = server(bed, "a", "--hold", "0.0.0.0/5300");
+    Waiting client = new Waiting(bed, 20, 10, 2, 50_000, 500, 100, 3, 60_000, 5, 10);
+    client.send();
+    String id = Exile.move(bed, server, "b").path("id").asText();
+    client.send();
+    Exile.hop(bed, "a", server, "c");
+    client.send();
+    Exile.recall(bed, "c", id);
+    client.send();
+    Exile.hop(bed, "a", server, "b");
+
+    client.send();
+    Files.createFile(Path.of(file + ".go"));
+    client.assertAnsweredInOrder();
+  }
+
+  @Test
+  void movesOnAndComesHomeUnderLoad(Testbed bed) {
+    Daemon server =
+        server(
+            bed,
+            "a",
+            "0.0.0.0/5300",
+            bed.ip("a") + "/5301",
+            "127.0.0.1/5302",
+            "::/5303",
+            bed.ip6("a") + "/5304",
+            "+0.0.0.0/5305");
+    List<Workload> loads =
+        List.of(
+            load(bed, "d", bed.ip("a"), 5300),
+            load(bed, "d", bed.ip("a"), 5301),
+            load(bed, "a", "127.0.0.1", 5302),
+            load(bed, "a", bed.ip("a"), 5300),
+            load(bed, "b", bed.ip("a"), 5300),
+            load(bed, "c", bed.ip6("a"), 5303),
+            load(bed, "d", bed.ip6("a"), 5304),
+            load(bed, "d", bed.ip("a"), 5305));
+    loads.forEach(load -> load.awaitMore("answered", 20));
+
+    String id = Exile.move(bed, server, "b").path("id").asText();
+    loads.forEach(load -> load.awaitMore("answered", 20));
+    Exile.hop(bed, "b", server, "c");
+    loads.forEach(load -> load.awaitMore("answered", 20));
+    Exile.recall(bed, "a", id);
+    loads.forEach(load -> load.awaitMore("answered", 20));
+    Exile.hop(bed, "a", server, "c");
+
+    loads.forEach(load -> load.awaitMore("answered", 60));
+    loads.forEach(Workload::finishUnharmed);
+    server.kill();
+    Await.until(
+        Duration.ofSeconds(20),
+        () -> "nothing left over, but: " + bed.leftovers(),
+        () -> bed.leftovers().isEmpty());
+  }
+
+  /** Once before, and once after it has stood still at b and been restored at c. */
+  @ParameterizedTest
+  @CsvSource({"a, hop.departing", "b, leave.transferring", "a, hop.committed"})
+  void afterALegIsUndoneNothingIsMissing(String host, String point, Testbed bed) {
+    Daemon server = server(bed, "a", "0.0.0.0/5300", "::/5303");
+    List<Workload> loads =
+        List.of(load(bed, "d", bed.ip("a"), 5300), load(bed, "d", bed.ip6("a"), 5303));
+    Exile.move(bed, server, "b");
+    loads.forEach(load -> load.awaitMore("answered", 20));
+    new FaultPoint(point, "fail").arm(bed, host);
+
+    Exile.migrate(bed, "a", server.pid(), "c").assertFails("rolled-back");
+
+    FaultPoint.disarm(bed, host);
+    server.assertRunsOnlyOn("b");
+    loads.forEach(load -> load.awaitMore("answered", 60));
+    Exile.hop(bed, "a", server, "c");
+    loads.forEach(load -> load.awaitMore("answered", 20));
+    loads.forEach(Workload::finishUnharmed);
+  }
+
+  @Test
+  void connectedSocketsMoveOnAndComeHome(Testbed bed) {
+    server(bed, "c", "0.0.0.0/5300", "::/5303");
+    Path peer = file.resolveSibling("peer");
+    Daemon client =
+        bed.python("a", "udp_peer.py", peer, bed.ip("c") + "/5300", bed.ip6("c") + "/5303");
+    awaitCount(peer, 50);
+
+    String id = Exile.move(bed, client, "b").path("id").asText();
+    awaitCount(peer, count(peer) + 100);
+    Exile.hop(bed, "b", client, "d");
+    awaitCount(peer, count(peer) + 100);
+    Exile.recall(bed, "a", id);
+    awaitCount(peer, count(peer) + 100);
+  }
+
+  /** Sends numbered datagrams a few at a time, to a server that does not read them yet. */
+  private final class Waiting {
+    private static final String CLIENT =
+        """
+        import socket, sys
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        client.settimeout(20)
+        client.setsockopt(socket.SOL_SOCKET, 33, 32 << 20) # SO_RCVBUFFORCE
+        words = list(map(int, sys.argv[3:]))
+        total = 0
+        for count, size in zip(words[::2], words[1::2]):
+            sys.stdin.readline()
+            for number in range(total, total + count):
+                client.sendto((b"%d" % number).ljust(size, b"."), (sys.argv[1], 5300))
+            total += count
+            print("sent", flush=True)
+        with open(sys.argv[2], "w") as out:
+            for _ in range(total):
+                data, source = client.recvfrom(70000)
+                words = data.split(b" ")
+                print(words[0].rstrip(b".").decode(), words[2].decode(), source[0], file=out)
+        print("done", flush=True)
+        """;
+
+    private final Testbed bed;
+    private final Path answers = file.resolveSibling("answers");
+    private final BufferedReader out;
+    private final BufferedWriter in;
+    private int total;
+
+    /**
+     * @param times how many are sent at a time, and of how many bytes, in turns
+     */
+    Waiting(Testbed bed, int... times) {
+      this.bed = bed;
+      List<String> command =
+          new ArrayList<>(
+              List.of("/usr/bin/python3", "-c", CLIENT, bed.ip("a"), answers.toString()));
+      for (int i = 0; i < times.length; i++) {
+        command.add(Integer.toString(times[i]));
+        total += i % 2 == 0 ? times[i] : 0;
+      }
+      Process client = bed.spawn("d", command);
+      out = client.inputReader();
+      in = client.outputWriter();
     }
-    assertEquals(expected, Files.readAllLines(answers));
+
+    void send() throws IOException {
+      in.write("\n");
+      in.flush();
+      assertEquals("sent", out.readLine());
+    }
+
+    void assertAnsweredInOrder() throws IOException {
+      assertEquals("done", out.readLine());
+      List<String> expected = new ArrayList<>();
+      for (int i = 0; i < total; i++) {
+        expected.add("%d %d %s".formatted(i, i + 1, bed.ip("a")));
+      }
+      assertEquals(expected, Files.readAllLines(answers));
+    }
   }
 
   @Test

@@ -25,7 +25,7 @@ class StateTablesTest {
           Map.entry(HomeState.TRANSFERRING, EnumSet.of(HomeState.DUMPING)),
           Map.entry(HomeState.RESTORING, EnumSet.of(HomeState.TRANSFERRING)),
           Map.entry(HomeState.COMMITTED, EnumSet.of(HomeState.RESTORING)),
-          Map.entry(HomeState.IN_DOUBT, EnumSet.of(HomeState.COMMITTED)),
+          Map.entry(HomeState.IN_DOUBT, EnumSet.of(HomeState.COMMITTED, HomeState.FORWARDING)),
           Map.entry(HomeState.FORWARDING, EnumSet.of(HomeState.COMMITTED, HomeState.IN_DOUBT)),
           Map.entry(HomeState.ENDED, EnumSet.of(HomeState.FORWARDING)),
           Map.entry(
