@@ -1,7 +1,7 @@
 /*
  * Job `freeze`: holds the freeze at home on behalf of the agent, so that no death leaves the process frozen.
  *
- * --ipc: the tree uses SysV IPC, see CRIU_APART.
+ * --ipc: the tree uses SysV IPC, see CRIU_APART; in a cell it has a namespace of its own for that.
  * --cell PID: the tree lives in the cell of that init, and stays in its cgroup; CRIU sees it as it sees itself.
  *
  *   agent --stdin/stdout--> worker --child--> criu dump

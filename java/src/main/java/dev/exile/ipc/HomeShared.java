@@ -112,19 +112,12 @@ public final class HomeShared {
 
   private void pack(Path images) throws IOException {
     SharedFiles shared = SharedFiles.of(frozen);
-    Map<Long, List<Path>> all = new LinkedHashMap<>(shared.names());
     Map<String, Long> here = new LinkedHashMap<>();
-    all.forEach((inode, paths) -> paths.forEach(path -> here.put(path.toString(), inode)));
-    for (Map.Entry<String, String> link : IpcImages.links(images).entrySet()) {
-      Optional<Long> inode = shared.formerly(link.getValue());
-      if (inode.isPresent() && all.containsKey(inode.get())) {
-        List<Path> paths = new ArrayList<>(all.get(inode.get()));
-        paths.add(Path.of(link.getKey()));
-        all.put(inode.get(), paths);
-      }
-    }
+    shared
+        .names()
+        .forEach((inode, paths) -> paths.forEach(path -> here.put(path.toString(), inode)));
     names = here;
-    SharedFilePack.write(images.resolve(FILES_IMAGE), all.values());
+    SharedFilePack.write(images, shared);
   }
 
   /** The SysV objects that travel. */

@@ -1,5 +1,6 @@
 package dev.exile.ipc;
 
+import dev.exile.criu.IpcImages;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -7,10 +8,12 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * Writes files of /dev/shm into one, for the shim to make them anew in a cell: native/src/shm.c
@@ -22,23 +25,38 @@ final class SharedFilePack {
   private static final int PERMISSIONS = 07777;
 
   private final OutputStream out;
+  private final Path root;
 
-  private SharedFilePack(OutputStream out) {
+  private SharedFilePack(OutputStream out, Path root) {
     this.out = out;
+    this.root = root;
   }
 
   /**
-   * Packs.
-   *
-   * @param files each with all of its names below /dev/shm
+   * Packs what processes that stand frozen share, and which CRIU has dumped, beside its images.
    */
-  static void write(Path packed, Collection<List<Path>> files) throws IOException {
+  static void write(Path images, SharedFiles shared) throws IOException {
+    Path packed = images.resolve(HomeShared.FILES_IMAGE);
     try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(packed), BLOCK)) {
-      SharedFilePack pack = new SharedFilePack(out);
-      for (List<Path> names : files) {
+      SharedFilePack pack = new SharedFilePack(out, shared.root());
+      for (List<Path> names : named(images, shared).values()) {
         pack.add(names);
       }
     }
+  }
+
+  /** Each with all of its names, those that CRIU looks for at the restore last. */
+  private static Map<Long, List<Path>> named(Path images, SharedFiles shared) throws IOException {
+    Map<Long, List<Path>> all = new LinkedHashMap<>(shared.names());
+    for (Map.Entry<String, String> link : IpcImages.links(images).entrySet()) {
+      Optional<Long> inode = shared.formerly(link.getValue());
+      if (inode.isPresent() && all.containsKey(inode.get())) {
+        List<Path> paths = new ArrayList<>(all.get(inode.get()));
+        paths.add(shared.root().resolve(SharedFiles.ROOT.relativize(Path.of(link.getKey()))));
+        all.put(inode.get(), paths);
+      }
+    }
+    return all;
   }
 
   private void add(List<Path> names) throws IOException {
@@ -59,8 +77,8 @@ final class SharedFilePack {
     content(path);
   }
 
-  private static String name(Path path) throws IOException {
-    String name = SharedFiles.ROOT.relativize(path).toString();
+  private String name(Path path) throws IOException {
+    String name = root.relativize(path).toString();
     if (name.contains("\n")) {
       throw new IOException("a file below /dev/shm has a line end in its name: " + path);
     }

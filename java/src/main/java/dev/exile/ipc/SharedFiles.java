@@ -37,14 +37,40 @@ final class SharedFiles {
 
   private final Map<Inode, String> mapped = new LinkedHashMap<>();
   private final Map<Inode, String> named = new LinkedHashMap<>();
+  private final Path root;
+  private final boolean whole;
 
-  private SharedFiles() {}
+  private SharedFiles(Path root, boolean whole) {
+    this.root = root;
+    this.whole = whole;
+  }
 
   /** Looks the processes over, which may run or stand frozen. */
   static SharedFiles of(Collection<Integer> pids) {
-    SharedFiles files = new SharedFiles();
+    SharedFiles files = new SharedFiles(ROOT, false);
     pids.forEach(files::look);
     return files;
+  }
+
+  /**
+   * The same of processes that have a /dev/shm of their own, all of which is theirs.
+   *
+   * @param root where this host sees it
+   */
+  static SharedFiles allOf(Collection<Integer> pids, Path root) {
+    SharedFiles files = new SharedFiles(root, true);
+    pids.forEach(files::look);
+    return files;
+  }
+
+  /** Where this host sees the /dev/shm that they are below. */
+  Path root() {
+    return root;
+  }
+
+  /** Whether all of that /dev/shm is theirs. */
+  boolean isWhole() {
+    return whole;
   }
 
   private void look(int pid) {
@@ -119,17 +145,19 @@ final class SharedFiles {
   }
 
   /**
-   * What has a name below /dev/shm, with all of its names, directories above what is in them. The
+   * What of it has a name below /dev/shm, with all of its names, directories above what is in them. The
    * last name of a file may have gone: then CRIU carries it.
    */
   Map<Long, List<Path>> names() throws IOException {
     Map<Path, Inode> found = new TreeMap<>();
-    if (!any()) {
+    if (!any() && !whole) {
       return Map.of();
     }
-    try (Stream<Path> walk = Files.walk(ROOT)) {
+    try (Stream<Path> walk = Files.walk(root)) {
       for (Path path : (Iterable<Path>) walk::iterator) {
-        inode(path).filter(named::containsKey).ifPresent(inode -> found.put(path, inode));
+        inode(path)
+            .filter(inode -> whole || named.containsKey(inode))
+            .ifPresent(inode -> found.put(path, inode));
       }
     } catch (java.io.UncheckedIOException e) {
       if (!(e.getCause() instanceof NoSuchFileException)) {
@@ -137,16 +165,16 @@ final class SharedFiles {
       }
     }
     Map<Long, List<Path>> names = new LinkedHashMap<>();
+    found.remove(root);
     Map<Path, Boolean> above = new TreeMap<>();
     for (Path path : found.keySet()) {
-      for (Path up = path.getParent(); !up.equals(ROOT); up = up.getParent()) {
+      for (Path up = path.getParent(); !up.equals(root); up = up.getParent()) {
         above.put(up, true);
       }
     }
     for (Path directory : above.keySet()) {
       inode(directory).ifPresent(inode -> names.put(inode.number(), List.of(directory)));
     }
-    found.remove(ROOT);
     found.forEach(
         (path, inode) -> {
           List<Path> all = new ArrayList<>(names.getOrDefault(inode.number(), List.of()));

@@ -3,6 +3,7 @@ package dev.exile.migration;
 import com.google.protobuf.ByteString;
 import dev.exile.criu.Criu;
 import dev.exile.criu.UdpImages;
+import dev.exile.ipc.CellShared;
 import dev.exile.linux.Clocks;
 import dev.exile.memory.Journey;
 import dev.exile.memory.TotalCopy;
@@ -106,6 +107,9 @@ final class Leaving {
     long dumpedNanos = Clocks.monotonic();
     passages.save(site.images(facts.id));
     saveDatagrams();
+    CellShared shared = CellShared.of(frozen, cell.init());
+    shared.settle(site.images(facts.id));
+    request.setSharedFiles(shared.files());
     failIfCancelled();
     site.faults().at("leave.transferring");
     phases.begin("transferring");
@@ -119,6 +123,7 @@ final class Leaving {
     Directories.delete(site.images(facts.id));
     Directories.create(site.images(facts.id));
     Directories.create(site.log(facts.id, "dump").getParent());
+    CellShared shared = CellShared.of(new Cgroup(Path.of(facts.cgroup)).pids(), cell.init());
     images = next.carrier();
     images.giveUpAfter(IMAGES_SILENCE);
     List<String> dump =
@@ -129,9 +134,11 @@ final class Leaving {
                 site.log(facts.id, "dump"),
                 Path.of(facts.cgroup),
                 shellJob(),
-                false,
+                shared.files(),
                 List.of());
-    guard = FreezeGuard.inCell(site.shim(), Path.of(facts.cgroup), cell.init(), dump);
+    guard =
+        FreezeGuard.inCell(
+            site.shim(), Path.of(facts.cgroup), cell.init(), shared.sysv(), dump);
   }
 
   private boolean shellJob() throws IOException {
@@ -202,9 +209,9 @@ final class Leaving {
   private Passages sockets(RestoreRequest.Builder request) throws IOException {
     Map<Integer, Integer> inner = inner();
     try (TakenSockets taken = TakenSockets.take(frozen)) {
-      if (!UnixPaths.of(taken.others()).isEmpty()) {
-        throw new IOException("it has unix sockets with a path by now");
-      }
+      facts.unixPaths = UnixPaths.of(taken.others());
+      site.journal().save(facts); // some may be new: they are removed here once it has left
+      request.addAllUnixPaths(facts.unixPaths.keySet());
       datagrams(request, taken.datagrams(), inner);
       for (TakenSockets.OtherSocket other : taken.others()) {
         if (other.internet() || other.busyNetlink()) {

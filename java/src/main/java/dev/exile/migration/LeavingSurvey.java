@@ -1,6 +1,6 @@
 package dev.exile.migration;
 
-import dev.exile.ipc.HomeShared;
+import dev.exile.ipc.CellShared;
 import dev.exile.linux.Inet;
 import dev.exile.negotiation.Refusal;
 import dev.exile.negotiation.Survey;
@@ -51,7 +51,13 @@ final class LeavingSurvey {
     Survey.Findings found = Survey.inCell(tree, site.criu(), site.digests(), facts.device);
     refusals.addAll(found.refusals());
     kinds(tree);
-    Offer.Builder offer = found.offer().toBuilder().setPid(facts.pid).clearPorts();
+    CellShared shared = CellShared.of(tree.pids(), cell.init());
+    shared.refused().forEach(refused -> refuse(refused, Survey.SHARED_REMEDY));
+    Offer.Builder offer =
+        found.offer().toBuilder()
+            .setPid(facts.pid)
+            .setImageBytes(found.offer().getImageBytes() + shared.bytes())
+            .clearPorts();
     try (TakenSockets sockets = TakenSockets.take(tree.pids())) {
       for (TakenSocket socket : Passages.strangers(relay, tree.pids())) {
         refuse(
@@ -64,9 +70,6 @@ final class LeavingSurvey {
             "descriptor %d is a UDP socket of %s itself, at %s"
                 .formatted(socket.fd(), site.host(), socket.local()),
             "let it be closed first: only those that it had at its home move on");
-      }
-      if (!UnixPaths.of(sockets.others()).isEmpty()) {
-        refuse("it has unix sockets with a path", "these travel once only");
       }
       Map<InetSocketAddress, InetSocketAddress> first = BoundListeners.first(facts);
       for (TakenSocket listener : sockets.listeners()) {
@@ -83,10 +86,6 @@ final class LeavingSurvey {
   private void kinds(ProcessTree tree) throws IOException {
     if (streams.any() || Terminal.of(tree.pids()) != null) {
       refuse("it has pipes or a terminal that lead home", "these travel once only");
-    }
-    HomeShared shared = HomeShared.of(tree.pids());
-    if (shared.sysv() || shared.files()) {
-      refuse("it uses SysV IPC or files below /dev/shm", "these travel once only");
     }
   }
 

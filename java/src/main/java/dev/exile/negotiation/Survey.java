@@ -51,7 +51,11 @@ public final class Survey {
   private static final long TRACER_NANOS = 1_000_000_000;
   private static final long TRACER_POLL_NANOS = 2_000_000;
 
-  private static final Set<String> CELLS_OWN = Set.of("pid", "mnt");
+  private static final Set<String> CELLS_OWN = Set.of("pid", "mnt", "ipc");
+
+  /** For the operator, where others share what the tree has. */
+  public static final String SHARED_REMEDY =
+      "end that process, or move what shares it as one tree";
 
   private final ProcessTree tree;
   private final FileDigest digests;
@@ -85,7 +89,8 @@ public final class Survey {
   /**
    * Looks a tree over that lives in a cell here.
    *
-   * @param device that its UDP sockets are bound to; what others there are is not looked at
+   * @param device that its UDP sockets are bound to; what others there are is not looked at, nor
+   *     what it shares by name
    */
   public static Findings inCell(ProcessTree tree, Criu criu, FileDigest digests, String device)
       throws IOException {
@@ -99,10 +104,7 @@ public final class Survey {
     survey.processes();
     survey.descriptors();
     survey.sockets();
-    HomeShared shared = HomeShared.of(tree.pids());
-    for (String refused : shared.refused()) {
-      survey.refuse(refused, "end that process, or move what shares it as one tree");
-    }
+    long shared = inCell ? 0 : survey.shared();
     Offer offer =
         survey
             .offer
@@ -113,10 +115,19 @@ public final class Survey {
             .setCriuVersion(criu.version())
             .addAllCpuFeatures(Host.cpuFeatures())
             .setResidentBytes(tree.residentBytes())
-            .setImageBytes(imageBytes(tree.residentBytes()) + shared.bytes())
+            .setImageBytes(imageBytes(tree.residentBytes()) + shared)
             .addAllFiles(survey.files.values())
             .build();
     return new Findings(offer, List.copyOf(survey.refusals));
+  }
+
+  /** In bytes of the images. */
+  private long shared() throws IOException {
+    HomeShared shared = HomeShared.of(tree.pids());
+    for (String refused : shared.refused()) {
+      refuse(refused, SHARED_REMEDY);
+    }
+    return shared.bytes();
   }
 
   /** Room for the resident set, for what it may grow by until the freeze, and for deleted files. */

@@ -59,12 +59,16 @@ public final class FreezeGuard implements AutoCloseable {
    * Starts a guard for a tree in a cell, whose cgroup it keeps when it is thawed.
    *
    * @param init the cell's init
+   * @param ipc whether the tree uses SysV IPC
    */
-  public static FreezeGuard inCell(Shim shim, Path cgroup, int init, List<String> dump)
-      throws IOException {
+  public static FreezeGuard inCell(
+      Shim shim, Path cgroup, int init, boolean ipc, List<String> dump) throws IOException {
     List<String> arguments =
-        new ArrayList<>(
-            List.of("--cgroup", cgroup.toString(), "--cell", Integer.toString(init), "--"));
+        new ArrayList<>(List.of("--cgroup", cgroup.toString(), "--cell", Integer.toString(init)));
+    if (ipc) {
+      arguments.add("--ipc");
+    }
+    arguments.add("--");
     arguments.addAll(dump);
     return new FreezeGuard(
         new ProcessBuilder(shim.job("freeze", arguments))

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 /** SysV IPC and POSIX shared memory travel with the tree that uses them, and only with it. */
 @Hosts(
     agentOptions = FaultPoint.OPTION,
-    value = {"a", "b"})
+    value = {"a", "b", "c"})
 class IpcIT {
   private static final String STRANGERS_KEY = "0x0000beef";
 
@@ -59,6 +59,36 @@ class IpcIT {
     FaultPoint.disarm(bed, "a");
     assertEquals(before, shown(bed, "a"));
     assertEquals("", shown(bed, "b"));
+    assertAllTrue(go());
+  }
+
+  @Test
+  void treeMovesOnAndComesHomeWithAllOfIt(Testbed bed) throws IOException {
+    strangersObjects(bed);
+    String before = shown(bed, "a");
+    Daemon tree = start(bed);
+
+    String id = Exile.move(bed, tree, "b").path("id").asText();
+    Exile.hop(bed, "a", tree, "c");
+    Exile.recall(bed, "c", id);
+
+    assertAllTrue(go());
+    Exile.hop(bed, "a", tree, "b"); // what it has used there meanwhile, too
+    assertEquals(before, shown(bed, "a"));
+    assertEquals("", shown(bed, "b"));
+    assertEquals("", shown(bed, "c"));
+  }
+
+  @Test
+  void afterALegIsUndoneEverythingIsAsBefore(Testbed bed) throws IOException {
+    Daemon tree = start(bed);
+    Exile.move(bed, tree, "b");
+    new FaultPoint("hop.committed", "fail").arm(bed, "a");
+
+    Exile.migrate(bed, "a", tree.pid(), "c").assertFails("rolled-back");
+
+    FaultPoint.disarm(bed, "a");
+    tree.assertRunsOnlyOn("b");
     assertAllTrue(go());
   }
 

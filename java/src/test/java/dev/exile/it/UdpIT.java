@@ -139,7 +139,8 @@ class UdpIT {
             load(bed, "a", "127.0.0.1", 5302),
             load(bed, "a", bed.ip("a"), 5300),
             load(bed, "b", bed.ip("a"), 5300),
-            load(bed, "c", bed.ip6("a"), 5303),
+            load(bed, "c", bed.ip("a"), 5300),
+            load(bed, "d", bed.ip6("a"), 5303),
             load(bed, "d", bed.ip6("a"), 5304),
             load(bed, "d", bed.ip("a"), 5305));
     loads.forEach(load -> load.awaitMore("answered", 20));

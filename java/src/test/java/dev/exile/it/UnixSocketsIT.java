@@ -18,7 +18,9 @@ import org.junit.jupiter.api.Test;
  * Unix sockets inside the tree travel with what is in their queues; datagrams go to whoever
  * receives them at the destination. What has its other end in a process that stays is refused.
  */
-@Hosts({"a", "b"})
+@Hosts(
+    agentOptions = FaultPoint.OPTION,
+    value = {"a", "b", "c"})
 class UnixSocketsIT {
   private static final String LOG = "/run/exile-it-log";
   private static final String PATH = "/run/exile-it.sock";
@@ -51,6 +53,43 @@ class UnixSocketsIT {
 
     assertAllTrue(go());
     assertEquals(1, bed.exec("a", "test", "-e", PATH).exit());
+  }
+
+  @Test
+  void theyMoveOnAndComeHome(Testbed bed) throws IOException {
+    Daemon tree = start(bed, "listener");
+    String id = Exile.move(bed, tree, "b").path("id").asText();
+    for (String to : List.of("c", "b")) {
+      Exile.hop(bed, "a", tree, to);
+      assertPathIsOnlyOn(bed, to);
+    }
+    Exile.recall(bed, "a", id);
+
+    assertPathIsOnlyOn(bed, "a");
+    assertAllTrue(go());
+  }
+
+  @Test
+  void afterALegIsUndoneTheyAreWhereTheyWere(Testbed bed) throws IOException {
+    Daemon tree = start(bed, "listener");
+    Exile.move(bed, tree, "b");
+    new FaultPoint("hop.committed", "fail").arm(bed, "a");
+
+    Exile.migrate(bed, "a", tree.pid(), "c").assertFails("rolled-back");
+
+    FaultPoint.disarm(bed, "a");
+    assertPathIsOnlyOn(bed, "b");
+    assertAllTrue(go());
+  }
+
+  private static void assertPathIsOnlyOn(Testbed bed, String host) {
+    Await.until(
+        Duration.ofSeconds(10),
+        () -> PATH + " is on " + host + " only",
+        () ->
+            bed.hosts().stream()
+                .allMatch(
+                    one -> (bed.exec(one, "test", "-S", PATH).exit() == 0) == one.equals(host)));
   }
 
   @Test
