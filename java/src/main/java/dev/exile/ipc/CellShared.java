@@ -47,7 +47,8 @@ public final class CellShared {
 
   private static boolean hasOwnIpc(int pid) throws IOException {
     String theirs =
-        Proc.link(pid, "ns/ipc").orElseThrow(() -> new IOException("process " + pid + " has ended"));
+        Proc.link(pid, "ns/ipc")
+            .orElseThrow(() -> new IOException("process " + pid + " has ended"));
     return !theirs.equals(Proc.link((int) ProcessHandle.current().pid(), "ns/ipc").orElse(""));
   }
 

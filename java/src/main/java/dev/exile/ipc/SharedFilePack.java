@@ -32,9 +32,7 @@ final class SharedFilePack {
     this.root = root;
   }
 
-  /**
-   * Packs what processes that stand frozen share, and which CRIU has dumped, beside its images.
-   */
+  /** Packs what processes that stand frozen share, and which CRIU has dumped, beside its images. */
   static void write(Path images, SharedFiles shared) throws IOException {
     Path packed = images.resolve(HomeShared.FILES_IMAGE);
     try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(packed), BLOCK)) {

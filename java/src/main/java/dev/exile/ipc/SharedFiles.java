@@ -145,8 +145,8 @@ final class SharedFiles {
   }
 
   /**
-   * What of it has a name below /dev/shm, with all of its names, directories above what is in them. The
-   * last name of a file may have gone: then CRIU carries it.
+   * What of it has a name below /dev/shm, with all of its names, directories above what is in them.
+   * The last name of a file may have gone: then CRIU carries it.
    */
   Map<Long, List<Path>> names() throws IOException {
     Map<Path, Inode> found = new TreeMap<>();

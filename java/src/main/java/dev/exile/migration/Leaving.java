@@ -137,8 +137,7 @@ final class Leaving {
                 shared.files(),
                 List.of());
     guard =
-        FreezeGuard.inCell(
-            site.shim(), Path.of(facts.cgroup), cell.init(), shared.sysv(), dump);
+        FreezeGuard.inCell(site.shim(), Path.of(facts.cgroup), cell.init(), shared.sysv(), dump);
   }
 
   private boolean shellJob() throws IOException {

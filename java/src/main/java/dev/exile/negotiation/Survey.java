@@ -54,8 +54,7 @@ public final class Survey {
   private static final Set<String> CELLS_OWN = Set.of("pid", "mnt", "ipc");
 
   /** For the operator, where others share what the tree has. */
-  public static final String SHARED_REMEDY =
-      "end that process, or move what shares it as one tree";
+  public static final String SHARED_REMEDY = "end that process, or move what shares it as one tree";
 
   private final ProcessTree tree;
   private final FileDigest digests;

@@ -61,8 +61,8 @@ public final class FreezeGuard implements AutoCloseable {
    * @param init the cell's init
    * @param ipc whether the tree uses SysV IPC
    */
-  public static FreezeGuard inCell(
-      Shim shim, Path cgroup, int init, boolean ipc, List<String> dump) throws IOException {
+  public static FreezeGuard inCell(Shim shim, Path cgroup, int init, boolean ipc, List<String> dump)
+      throws IOException {
     List<String> arguments =
         new ArrayList<>(List.of("--cgroup", cgroup.toString(), "--cell", Integer.toString(init)));
     if (ipc) {
