@@ -170,6 +170,7 @@ class HopsIT {
       }
     }
 
+    System.out.printf("after the first: %s%nafter all: %s%n", afterFirst, Footprint.of(bed));
     Footprint.assertNoMore(afterFirst, bed, SOON);
     busy.finishUnharmed();
     redis.kill();
