@@ -62,9 +62,7 @@ final class Outcome {
   private static void inDoubt(Report report, PrintWriter err) {
     err.println("in doubt: " + report.getReason());
     err.println(
-        "  the agent at "
-            + report.getFrom()
-            + " keeps asking "
+        "  the agent at its home keeps asking "
             + report.getTo()
             + ": bring the agent there back, and exile show "
             + report.getId()

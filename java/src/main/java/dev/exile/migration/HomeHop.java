@@ -1,5 +1,6 @@
 package dev.exile.migration;
 
+import dev.exile.negotiation.Host;
 import dev.exile.negotiation.Refusal;
 import dev.exile.rpc.peer.Answer;
 import dev.exile.rpc.peer.Departure;
@@ -154,7 +155,7 @@ final class HomeHop {
     Found found = there.look(departure());
     List<Refusal> refusals = new ArrayList<>(refusals(found.getRefusalsList()));
     Offer.Builder offer =
-        found.getOffer().toBuilder()
+        asStartedHere(found.getOffer())
             .setId(leg)
             .setAlgorithm(facts.algorithm)
             .setImagesFrom(there.host())
@@ -175,6 +176,17 @@ final class HomeHop {
     if (!refusals.isEmpty()) {
       throw new RefusedException(refusals);
     }
+  }
+
+  /**
+   * The process was started here, and chose by what this host has: the host that it leaves may be a
+   * newer one, which must not keep it from coming home.
+   */
+  static Offer.Builder asStartedHere(Offer offer) {
+    return offer.toBuilder()
+        .setKernel(Host.kernel())
+        .clearCpuFeatures()
+        .addAllCpuFeatures(Host.cpuFeatures());
   }
 
   private static List<Refusal> refusals(List<Reason> reasons) {

@@ -162,13 +162,13 @@ public final class Passages {
     }
     ParkNote note = ParkNote.parse(parked.note());
     ByteString down = ByteString.EMPTY;
-    ByteString up = ByteString.copyFrom(QueueView.unread(relay));
+    ByteString up;
     if (process != null) {
-      down =
-          ByteString.copyFrom(QueueView.unread(process.duplicate()))
-              .concat(tail(relay, process.duplicate()));
-      up = up.concat(tail(process.duplicate(), relay));
+      down = underWay(relay, process.duplicate());
+      up = underWay(process.duplicate(), relay);
       holders.put(parked.name(), process);
+    } else {
+      up = ByteString.copyFrom(QueueView.unread(relay));
     }
     bytes += down.size() + up.size();
     passages.add(
@@ -200,6 +200,22 @@ public final class Passages {
       return progress.finReceived() || progress.broken() || progress.untouched();
     }
     return Inet.unacknowledged(relay) == 0 && Inet.unacknowledged(process.duplicate()) == 0;
+  }
+
+  /** What was written into a socket and not read from its peer, wherever it is meanwhile. */
+  private static ByteString underWay(int from, int to) throws IOException {
+    if (Inet.unacknowledged(from) == 0) {
+      return ByteString.copyFrom(QueueView.unread(to)); // no more can arrive
+    }
+    for (int look = 0; look < LOOKS; look++) {
+      long arrived = SocketProgress.of(to).unread();
+      ByteString tail = tail(from, to);
+      ByteString unread = ByteString.copyFrom(QueueView.unread(to));
+      if (unread.size() == arrived) {
+        return unread.concat(tail);
+      } // sent once more just then, and there was room
+    }
+    throw new IOException("a connection does not stand still");
   }
 
   /** What was written into a socket and has not arrived at its peer, for want of room there. */

@@ -75,6 +75,8 @@ class AgentDeathIT {
         "--connections",
         connections,
         "--rate",
-        20);
+        20,
+        "--seconds",
+        300 + 60 * ROUNDS);
   }
 }

@@ -15,7 +15,10 @@ record Footprint(Map<String, Long> numbers) {
   static Footprint of(Testbed bed) {
     Map<String, Long> numbers = new TreeMap<>();
     for (String host : bed.hosts()) {
-      Path proc = Path.of("/proc", Integer.toString(bed.agentPid(host)));
+      int agent = bed.agentPid(host);
+      Path proc = Path.of("/proc", Integer.toString(agent));
+      numbers.put(host + " heap bytes", liveBytes(bed, host, agent));
+      numbers.put(host + " resident kB", residentKilobytes(proc));
       numbers.put(host + " descriptors", count(proc.resolve("fd")));
       numbers.put(host + " threads", count(proc.resolve("task")));
       Traces traces = Traces.of(bed, host);
@@ -26,6 +29,32 @@ record Footprint(Map<String, Long> numbers) {
       numbers.put(host + " processes", (long) bed.processes(host).size());
     }
     return new Footprint(numbers);
+  }
+
+  /** What the agent's heap holds after a full collection. */
+  private static long liveBytes(Testbed bed, String host, int agent) {
+    int inner =
+        bed.processes(host).stream()
+            .filter(process -> process.pid() == agent)
+            .findFirst()
+            .orElseThrow()
+            .innerPid();
+    String jcmd = Path.of(System.getProperty("java.home"), "bin", "jcmd").toString();
+    return bed.exec(host, jcmd, "" + inner, "GC.class_histogram")
+        .orFail()
+        .out()
+        .lines()
+        .filter(line -> line.startsWith("Total "))
+        .mapToLong(line -> Long.parseLong(line.strip().split(" +", -1)[2]))
+        .sum();
+  }
+
+  private static long residentKilobytes(Path proc) {
+    return Proc.read(proc.resolve("status"))
+        .lines()
+        .filter(line -> line.startsWith("VmRSS:"))
+        .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")))
+        .sum();
   }
 
   private static long count(Path directory) {
@@ -52,6 +81,11 @@ record Footprint(Map<String, Long> numbers) {
   }
 
   private static long slack(String kind) {
-    return kind.endsWith("threads") || kind.endsWith("descriptors") ? 10 : 0;
+    return switch (kind.substring(kind.indexOf(' ') + 1)) {
+      case "threads", "descriptors" -> 10;
+      case "heap bytes" -> 4 << 20; // of a hundred journeys, 40 KB each would show
+      case "resident kB" -> 100 << 10; // what the JVM has taken from the system and keeps
+      default -> 0;
+    };
   }
 }

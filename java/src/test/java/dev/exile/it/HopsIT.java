@@ -157,7 +157,8 @@ class HopsIT {
   @Test
   void pingPongLeavesNothingBehind(Testbed bed) {
     Daemon redis = Servers.redis(bed, "a");
-    Workload busy = load(bed, "incr", "--connections", 5, "--rate", 40);
+    int limit = 300 + 30 * JOURNEYS;
+    Workload busy = load(bed, "incr", "--connections", 5, "--rate", 40, "--seconds", limit);
     String id = Exile.move(bed, redis, "b").path("id").asText();
     Footprint afterFirst = null;
     for (int journey = 0; journey < JOURNEYS; journey++) {
@@ -170,6 +171,7 @@ class HopsIT {
       }
     }
 
+    System.out.printf("after the first: %s%nafter all: %s%n", afterFirst, Footprint.of(bed));
     Footprint.assertNoMore(afterFirst, bed, SOON);
     busy.finishUnharmed();
     redis.kill();
