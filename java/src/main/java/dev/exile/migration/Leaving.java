@@ -2,7 +2,6 @@ package dev.exile.migration;
 
 import com.google.protobuf.ByteString;
 import dev.exile.criu.Criu;
-import dev.exile.criu.UdpImages;
 import dev.exile.ipc.CellShared;
 import dev.exile.linux.Clocks;
 import dev.exile.memory.Journey;
@@ -21,7 +20,6 @@ import dev.exile.sockets.Carrier;
 import dev.exile.sockets.DestinationDatagrams;
 import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.Passages;
-import dev.exile.sockets.TakenDatagrams;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
 import java.io.IOException;
@@ -56,7 +54,7 @@ final class Leaving {
   private final Site site;
   private final Facts facts;
   private final DestinationRelay relay;
-  private final DestinationDatagrams datagrams;
+  private final LeavingDatagrams datagrams;
   private final CellTraffic traffic;
   private final Cell cell;
   private final Departure departure;
@@ -76,7 +74,7 @@ final class Leaving {
     this.site = site;
     this.facts = facts;
     this.relay = relay;
-    this.datagrams = datagrams;
+    this.datagrams = new LeavingDatagrams(site, facts, datagrams);
     this.traffic = traffic;
     this.cell = cell;
     this.departure = departure;
@@ -106,7 +104,7 @@ final class Leaving {
     dump();
     long dumpedNanos = Clocks.monotonic();
     passages.save(site.images(facts.id));
-    saveDatagrams();
+    datagrams.save(frozen);
     CellShared shared = CellShared.of(frozen, cell.init());
     shared.settle(site.images(facts.id));
     request.setSharedFiles(shared.files());
@@ -123,7 +121,7 @@ final class Leaving {
     Directories.delete(site.images(facts.id));
     Directories.create(site.images(facts.id));
     Directories.create(site.log(facts.id, "dump").getParent());
-    CellShared shared = CellShared.of(new Cgroup(Path.of(facts.cgroup)).pids(), cell.init());
+    CellShared shared = CellShared.of(LeavingSurvey.tree(facts, cell).pids(), cell.init());
     images = next.carrier();
     images.giveUpAfter(IMAGES_SILENCE);
     List<String> dump =
@@ -211,7 +209,7 @@ final class Leaving {
       facts.unixPaths = UnixPaths.of(taken.others());
       site.journal().save(facts); // some may be new: they are removed here once it has left
       request.addAllUnixPaths(facts.unixPaths.keySet());
-      datagrams(request, taken.datagrams(), inner);
+      datagrams.describe(request, taken.datagrams(), inner);
       for (TakenSockets.OtherSocket other : taken.others()) {
         if (other.internet() || other.busyNetlink()) {
           throw new IOException(
@@ -255,31 +253,6 @@ final class Leaving {
           passages.holders().size(),
           passages.bytes());
       return passages;
-    }
-  }
-
-  private void datagrams(
-      RestoreRequest.Builder request, List<TakenDatagrams> sockets, Map<Integer, Integer> inner)
-      throws IOException {
-    for (TakenDatagrams socket : sockets) {
-      if (!socket.isOf(facts.device)) {
-        throw new IOException(
-            "descriptor %d of process %d is by now a UDP socket of %s itself"
-                .formatted(socket.fd(), inner.get(socket.pid()), site.host()));
-      }
-      request.addDatagrams(HomeSockets.plan(socket, inner.get(socket.pid())));
-    }
-  }
-
-  /** CRIU has dumped the sockets; what waits in them it leaves out. */
-  private void saveDatagrams() throws IOException {
-    try (TakenSockets taken = TakenSockets.take(frozen)) {
-      if (taken.datagrams().isEmpty()) {
-        return;
-      }
-      UdpImages.unbind(site.images(facts.id));
-      int waiting = datagrams.save(site.images(facts.id), taken.datagrams());
-      LOG.info("{}: {} datagrams wait in its sockets", facts.id, waiting);
     }
   }
 
