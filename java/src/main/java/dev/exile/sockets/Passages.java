@@ -34,6 +34,7 @@ public final class Passages {
 
   private static final long SETTLE_NANOS = 5_000_000;
   private static final long END_NANOS = 1_000_000_000;
+  private static final int LOOKS = 4;
   private static final int GIVE_MILLIS = 5_000;
   private static final int LARGE = 32 << 10;
 
