@@ -454,7 +454,8 @@ public final class DestinationMigration {
   RestoreRequest depart(Departure departure, PeerLink next)
       throws IOException, InterruptedException {
     synchronized (departing) {
-      Leaving starting = new Leaving(site, facts, relay, traffic, restoration.cell(), departure);
+      Leaving starting =
+          new Leaving(site, facts, relay, streams, traffic, restoration.cell(), departure);
       synchronized (this) {
         if (lifecycle.state() != DestinationState.RUNNING) {
           throw new IOException("told to depart while " + lifecycle.state());
@@ -533,6 +534,11 @@ public final class DestinationMigration {
     ExileState.leave(facts);
     lifecycle.force(DestinationState.RUNNING, reason);
     relay.goOn();
+    try {
+      streams.start();
+    } catch (IOException e) {
+      LOG.error("{}: its streams stand still", facts.id, e);
+    }
     carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
     traffic.begin();
     try {

@@ -20,6 +20,8 @@ import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.Passages;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
+import dev.exile.streams.DestinationStreams;
+import dev.exile.streams.LeavingStreams;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
@@ -52,6 +54,7 @@ final class Leaving {
   private final Site site;
   private final Facts facts;
   private final DestinationRelay relay;
+  private final DestinationStreams streams;
   private final CellTraffic traffic;
   private final Cell cell;
   private final Departure departure;
@@ -64,12 +67,14 @@ final class Leaving {
       Site site,
       Facts facts,
       DestinationRelay relay,
+      DestinationStreams streams,
       CellTraffic traffic,
       Cell cell,
       Departure departure) {
     this.site = site;
     this.facts = facts;
     this.relay = relay;
+    this.streams = streams;
     this.traffic = traffic;
     this.cell = cell;
     this.departure = departure;
@@ -83,6 +88,7 @@ final class Leaving {
     phases.begin("freezing");
     relay.halt();
     awaitAccepted();
+    streams.halt();
     byte[] delivered = traffic.halt();
     ExileState.enter(facts, facts.rootHere);
     TimedWaits waiting = new TimedWaits();
@@ -193,7 +199,8 @@ final class Leaving {
 
   private Passages sockets(RestoreRequest.Builder request) throws IOException {
     Map<Integer, Integer> inner = inner();
-    try (TakenSockets taken = TakenSockets.take(frozen)) {
+    try (TakenSockets taken = TakenSockets.take(frozen);
+        LeavingStreams leaving = streams.leave(frozen)) {
       if (!taken.datagrams().isEmpty() || !UnixPaths.of(taken.others()).isEmpty()) {
         throw new IOException("it has UDP sockets, or unix sockets with a path, by now");
       }
@@ -209,7 +216,8 @@ final class Leaving {
                   .formatted(other.fd(), inner.get(other.pid())));
         }
       }
-      Passages passages = Passages.of(relay, taken);
+      Passages passages = Passages.of(relay, taken, leaving.wires());
+      request.addAllStreams(leaving.plans(passages.streams()));
       for (Map.Entry<String, TakenSocket> held : passages.holders().entrySet()) {
         TakenSocket socket = held.getValue();
         SocketPlan.Builder plan =
@@ -235,9 +243,10 @@ final class Leaving {
         found.ifPresent(listeners::remove); // others may share its address
       }
       LOG.info(
-          "{}: frozen, {} connections with {} bytes under way",
+          "{}: frozen, {} connections and {} streams with {} bytes under way",
           facts.id,
           passages.holders().size(),
+          passages.streams().size(),
           passages.bytes());
       return passages;
     }
