@@ -7,7 +7,8 @@
  *
  * Lines on the socket, one answer each, or "error TEXT":
  *   take NAME up|down PID FD     joins a descriptor of another process to a wire (home).   took NAME FAR SIZE
- *   make NAME up|down SIZE       joins a new pipe to a wire (destination).                 made NAME FAR END
+ *   make NAME up|down SIZE BYTES joins a new pipe to a wire (destination); so many bytes
+ *                                have passed elsewhere before.                             made NAME FAR END
  *   terminal NAME PATH keys|none joins this terminal, whose job moves (home); keys: some one
  *                                of it may read them                                       took NAME FAR 0
  *   member PID                   one that moves with it (home), the root first             ok
@@ -19,6 +20,9 @@
  *   resized                      the terminal's window may have another size               ok
  *   start                        FAR and END have been taken, with pidfd_getfd(2), from our descriptors of
  *                                these numbers; ours are closed. Bytes move from now on.   started
+ *   halt                         no byte moves until the next `start`                      halted
+ *   ends                         NAME up|down REAL WIRE SIZE, a line each (our descriptors, -1: gone;
+ *                                the pipe's size), and                                     end
  *   status                       NAME up|down BYTES PENDING open|over, a line each, and    end
  *   quit                         drops all, as it is.                                      bye
  *
@@ -51,6 +55,7 @@ struct pump {
     struct terminal terminal; /* if it has a name */
     char terminal_name[STREAM_NAME];
     bool started;
+    bool halted;
     bool quit;
     pid_t keeper;
 };
@@ -108,15 +113,17 @@ static void obey_make(struct pump *pump, int fd, char **words)
     bool up;
     struct stream *stream = next_stream(pump, fd, words, &up);
     long size;
+    long bytes;
     int error;
 
     if (!stream)
         return;
-    if (sys_parse_number(words[3], 0, INT_MAX, &size) < 0) {
-        line_say(fd, "error make NAME up|down SIZE");
+    if (sys_parse_number(words[3], 0, INT_MAX, &size) < 0 ||
+        sys_parse_number(words[4], 0, LONG_MAX, &bytes) < 0) {
+        line_say(fd, "error make NAME up|down SIZE BYTES");
         return;
     }
-    error = stream_make(stream, words[1], up, (int)size);
+    error = stream_make(stream, words[1], up, (int)size, (uint64_t)bytes);
     if (error < 0) {
         line_say(fd, "error cannot make a pipe: %s", strerror(-error));
         return;
@@ -221,7 +228,25 @@ static void obey_start(struct pump *pump, int fd)
     if (has_terminal(pump) && !pump->started)
         terminal_start(&pump->terminal);
     pump->started = true;
+    pump->halted = false;
     line_say(fd, "started");
+}
+
+static void obey_halt(struct pump *pump, int fd)
+{
+    pump->halted = true;
+    line_say(fd, "halted");
+}
+
+static void obey_ends(const struct pump *pump, int fd)
+{
+    for (size_t i = 0; i < pump->count; i++) {
+        const struct stream *stream = &pump->streams[i];
+
+        line_say(fd, "%s %s %d %d %d", stream->name, stream->up ? "up" : "down", stream->real, stream->wire,
+                 stream_size(stream));
+    }
+    line_say(fd, "end");
 }
 
 static void obey_status(struct pump *pump, int fd)
@@ -263,7 +288,7 @@ static void obey(void *context, int fd, char *line)
         words[count++] = word;
     if (count == 5 && strcmp(words[0], "take") == 0)
         obey_take(pump, fd, words);
-    else if (count == 4 && strcmp(words[0], "make") == 0)
+    else if (count == 5 && strcmp(words[0], "make") == 0)
         obey_make(pump, fd, words);
     else if (count == 4 && strcmp(words[0], "terminal") == 0)
         obey_terminal(pump, fd, words);
@@ -281,6 +306,10 @@ static void obey(void *context, int fd, char *line)
         obey_resized(pump, fd);
     else if (count == 1 && strcmp(words[0], "start") == 0)
         obey_start(pump, fd);
+    else if (count == 1 && strcmp(words[0], "halt") == 0)
+        obey_halt(pump, fd);
+    else if (count == 1 && strcmp(words[0], "ends") == 0)
+        obey_ends(pump, fd);
     else if (count == 1 && strcmp(words[0], "status") == 0)
         obey_status(pump, fd);
     else if (count == 1 && strcmp(words[0], "pid") == 0)
@@ -306,8 +335,9 @@ static int live(struct server *server)
     while (!pump->quit && !server->alone) {
         struct pollfd *of_terminal = polls + SERVER_POLLS;
         struct pollfd *of_streams = of_terminal + TERMINAL_POLLS;
-        size_t count = pump->started ? pump->count : 0;
-        bool terminal = pump->started && has_terminal(pump);
+        bool moving = pump->started && !pump->halted;
+        size_t count = moving ? pump->count : 0;
+        bool terminal = moving && has_terminal(pump);
         int timeout = terminal ? terminal_timeout(&pump->terminal) : -1;
 
         server_poll(server, polls);

@@ -51,7 +51,7 @@ int stream_take(struct stream *stream, const char *name, bool up, pid_t pid, int
     return error;
 }
 
-int stream_make(struct stream *stream, const char *name, bool up, int size)
+int stream_make(struct stream *stream, const char *name, bool up, int size, uint64_t bytes)
 {
     int ends[2];
     int error;
@@ -61,7 +61,7 @@ int stream_make(struct stream *stream, const char *name, bool up, int size)
     /* Where it may not grow, it is a smaller pipe. */
     if (size > 0 && fcntl(ends[0], F_SETPIPE_SZ, size) < 0)
         errno = 0;
-    *stream = (struct stream){.real = ends[up ? 0 : 1], .end = ends[up ? 1 : 0]};
+    *stream = (struct stream){.real = ends[up ? 0 : 1], .end = ends[up ? 1 : 0], .bytes = bytes};
     error = join(stream, name, up);
     if (error < 0) {
         close(ends[0]);

@@ -39,8 +39,11 @@ struct stream {
  */
 must_use int stream_take(struct stream *stream, const char *name, bool up, pid_t pid, int fd);
 
-/* Makes a pipe of (about) that size and joins the end that the process is not to get to a new wire. */
-must_use int stream_make(struct stream *stream, const char *name, bool up, int size);
+/*
+ * Makes a pipe of (about) that size and joins the end that the process is not to get to a new wire. So many
+ * bytes have passed before, elsewhere.
+ */
+must_use int stream_make(struct stream *stream, const char *name, bool up, int size, uint64_t bytes);
 
 /* Closes what others have taken by now. */
 void stream_given(struct stream *stream);

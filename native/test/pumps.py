@@ -54,8 +54,8 @@ class Pump:
         assert (word, same) == ("took", name)
         return take(self.pid, int(far))
 
-    def make(self, name, direction, size=65536):
-        word, same, far, end = self.ask(f"make {name} {direction} {size}").split()
+    def make(self, name, direction, size=65536, before=0):
+        word, same, far, end = self.ask(f"make {name} {direction} {size} {before}").split()
         assert (word, same) == ("made", name)
         return take(self.pid, int(far)), take(self.pid, int(end))
 
@@ -73,6 +73,19 @@ class Pump:
 
     def start(self):
         assert self.ask("start") == "started"
+
+    def halt(self):
+        assert self.ask("halt") == "halted"
+
+    def ends(self):
+        """Per stream: what is at our side of it, the wire's near end, and the pipe's size."""
+        found = {}
+        line = self.ask("ends")
+        while line != "end":
+            name, _, *numbers = line.split()
+            found[name] = tuple(int(number) for number in numbers)
+            line = self.file.readline().strip()
+        return found
 
     def status(self):
         """Per stream: bytes, pending, whether it is over."""

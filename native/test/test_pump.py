@@ -169,6 +169,37 @@ class PipeTest(PumpCase):
         self.assertFalse(os.path.exists(self.home.path))
         self.assertTrue(until(lambda: broken(producer)))
 
+    def test_halted_it_moves_nothing_and_goes_on_with_the_next_start(self):
+        producer, process, join = self.reading()
+        self.start()
+        relay = join()
+        os.write(producer, b"first\n")
+        self.assertTrue(until(lambda: self.there.status()["in"][0] == 6))
+        self.there.halt()
+        os.write(producer, b"second\n")
+        os.close(producer)
+        self.assertTrue(until(lambda: self.there.status()["in"] == (6, 7, False)))
+        self.assertEqual(b"first\n", os.read(process, 100))
+        self.assertFalse(ready(process, 0.1))
+        self.there.start()
+        with open(process, "rb") as f:
+            self.assertEqual(b"second\n", f.read())
+        relay.close()
+
+    def test_it_tells_its_ends_and_counts_on_from_what_has_passed_elsewhere(self):
+        far, process = self.there.make("out", "up", 1 << 18, 1000)
+        real, wire, size = self.there.ends()["out"]
+        self.assertEqual(1 << 18, size)
+        self.there.start()
+        os.write(process, b"five\n")
+        self.assertTrue(until(lambda: self.there.status()["out"][0] == 1005))
+        pipe = os.readlink(f"/proc/self/fd/{process}")
+        self.assertEqual(pipe, os.readlink(f"/proc/{self.there.pid}/fd/{real}"))
+        self.assertRegex(os.readlink(f"/proc/{self.there.pid}/fd/{wire}"), "^socket:")
+        os.close(process)
+        self.assertTrue(until(lambda: self.there.ends()["out"][0] == -1))
+        os.close(far)
+
     def test_a_slow_reader_pushes_back(self):
         producer, process, join = self.reading()
         self.start()
@@ -367,7 +398,7 @@ class JobTest(PumpCase):
         self.assertTrue(ask(f"take a sideways {os.getpid()} {reader}").startswith("error neither"))
         self.assertTrue(ask(f"take a up {os.getpid()} 9999").startswith("error cannot take descriptor 9999"))
         self.assertTrue(ask("take a up x 1").startswith("error take NAME"))
-        self.assertTrue(ask("make a up x").startswith("error make NAME"))
+        self.assertTrue(ask("make a up x 0").startswith("error make NAME"))
         self.assertTrue(ask("take " + "n" * 65 + " up 1 1").startswith("error a name"))
         self.home.take("a", "up", reader)
         self.assertTrue(ask(f"take a up {os.getpid()} {reader}").startswith("error a name"))

@@ -70,6 +70,12 @@ final class LibC {
   /** The same. */
   static native long sendmsg(int fd, long message, int flags);
 
+  static native int pipe2(int[] ends, int flags) throws LastErrorException;
+
+  static native long tee(int from, int to, long length, int flags) throws LastErrorException;
+
+  static native long read(int fd, byte[] buffer, long length) throws LastErrorException;
+
   static native int poll(short[] fds, long count, int timeoutMillis) throws LastErrorException;
 
   static native String strerror(int number);

@@ -63,7 +63,13 @@ public final class QueueView implements AutoCloseable {
   /** What was written and the peer has not acknowledged; some of it may have arrived. */
   public byte[] sending() throws Errno {
     Inet.set(fd, Inet.IPPROTO_TCP, TCP_REPAIR_QUEUE, SEND_QUEUE);
-    return peek(fd, Inet.unacknowledged(fd));
+    byte[] bytes = new byte[Inet.unacknowledged(fd)];
+    int got = bytes.length == 0 ? 0 : look(fd, bytes);
+    if (got < 0) {
+      throw new Errno("recv(MSG_PEEK) on descriptor " + fd, Native.getLastError());
+    }
+    // Less than was asked for: an end that was written counts, and the peer may have taken some.
+    return Arrays.copyOf(bytes, got);
   }
 
   @Override
@@ -82,7 +88,7 @@ public final class QueueView implements AutoCloseable {
     if (length == 0) {
       return bytes;
     }
-    long got = LibC.recv(fd, bytes, length, MSG_PEEK | MSG_DONTWAIT);
+    int got = look(fd, bytes);
     if (got != length) { // it stops before an urgent byte
       throw new Errno(
           "recv(MSG_PEEK) of %d bytes on descriptor %d, of which %d are seen"
@@ -90,6 +96,10 @@ public final class QueueView implements AutoCloseable {
           got < 0 ? Native.getLastError() : Errno.EAGAIN);
     }
     return bytes;
+  }
+
+  private static int look(int fd, byte[] bytes) {
+    return (int) LibC.recv(fd, bytes, bytes.length, MSG_PEEK | MSG_DONTWAIT);
   }
 
   /** Gives a socket room for so many bytes to be sent beside what it has room for. */

@@ -455,7 +455,8 @@ public final class DestinationMigration {
       throws IOException, InterruptedException {
     synchronized (departing) {
       Leaving starting =
-          new Leaving(site, facts, relay, datagrams, traffic, restoration.cell(), departure);
+          new Leaving(
+              site, facts, relay, streams, datagrams, traffic, restoration.cell(), departure);
       synchronized (this) {
         if (lifecycle.state() != DestinationState.RUNNING) {
           throw new IOException("told to depart while " + lifecycle.state());
@@ -534,6 +535,11 @@ public final class DestinationMigration {
     ExileState.leave(facts);
     lifecycle.force(DestinationState.RUNNING, reason);
     relay.goOn();
+    try {
+      streams.start();
+    } catch (IOException e) {
+      LOG.error("{}: its streams stand still", facts.id, e);
+    }
     carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
     carriers.admit(facts.id, datagrams);
     datagrams.goOn();

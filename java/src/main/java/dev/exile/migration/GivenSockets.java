@@ -25,15 +25,20 @@ import java.util.Set;
 final class GivenSockets implements Closeable {
   private final DestinationRelay relay;
   private final Passages passages;
+  private final Passages.Ends wires;
   private final Map<String, Reconnector.Lost> sockets = new HashMap<>();
   private final Set<String> shut = new HashSet<>();
 
   /** In place of those that the process has closed, and which have not ended: ours. */
   private final Set<Integer> closed = new HashSet<>();
 
-  GivenSockets(DestinationRelay relay, Passages passages) {
+  /**
+   * @param wires where the near ends of its streams' wires are
+   */
+  GivenSockets(DestinationRelay relay, Passages passages, Passages.Ends wires) {
     this.relay = relay;
     this.passages = passages;
+    this.wires = wires;
   }
 
   /**
@@ -91,7 +96,7 @@ final class GivenSockets implements Closeable {
   private int open(String name) throws IOException {
     Reconnector.Lost socket = sockets.get(name);
     if (socket == null) {
-      throw new IOException("connection " + name + " has no socket in the process");
+      return wires.open(name);
     }
     int pidfd = Linux.pidfdOpen(socket.place().pid());
     try {

@@ -22,6 +22,8 @@ import dev.exile.sockets.DestinationRelay;
 import dev.exile.sockets.Passages;
 import dev.exile.sockets.TakenSocket;
 import dev.exile.sockets.TakenSockets;
+import dev.exile.streams.DestinationStreams;
+import dev.exile.streams.LeavingStreams;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
@@ -54,6 +56,7 @@ final class Leaving {
   private final Site site;
   private final Facts facts;
   private final DestinationRelay relay;
+  private final DestinationStreams streams;
   private final LeavingDatagrams datagrams;
   private final CellTraffic traffic;
   private final Cell cell;
@@ -67,6 +70,7 @@ final class Leaving {
       Site site,
       Facts facts,
       DestinationRelay relay,
+      DestinationStreams streams,
       DestinationDatagrams datagrams,
       CellTraffic traffic,
       Cell cell,
@@ -74,6 +78,7 @@ final class Leaving {
     this.site = site;
     this.facts = facts;
     this.relay = relay;
+    this.streams = streams;
     this.datagrams = new LeavingDatagrams(site, facts, datagrams);
     this.traffic = traffic;
     this.cell = cell;
@@ -88,6 +93,7 @@ final class Leaving {
     phases.begin("freezing");
     relay.halt();
     awaitAccepted();
+    streams.halt();
     byte[] delivered = traffic.halt();
     ExileState.enter(facts, facts.rootHere);
     TimedWaits waiting = new TimedWaits();
@@ -205,7 +211,8 @@ final class Leaving {
 
   private Passages sockets(RestoreRequest.Builder request) throws IOException {
     Map<Integer, Integer> inner = inner();
-    try (TakenSockets taken = TakenSockets.take(frozen)) {
+    try (TakenSockets taken = TakenSockets.take(frozen);
+        LeavingStreams leaving = streams.leave(frozen)) {
       facts.unixPaths = UnixPaths.of(taken.others());
       site.journal().save(facts); // some may be new: they are removed here once it has left
       request.addAllUnixPaths(facts.unixPaths.keySet());
@@ -222,7 +229,8 @@ final class Leaving {
                   .formatted(other.fd(), inner.get(other.pid())));
         }
       }
-      Passages passages = Passages.of(relay, taken);
+      Passages passages = Passages.of(relay, taken, leaving.wires());
+      request.addAllStreams(leaving.plans(passages.streams()));
       for (Map.Entry<String, TakenSocket> held : passages.holders().entrySet()) {
         TakenSocket socket = held.getValue();
         SocketPlan.Builder plan =
@@ -248,9 +256,10 @@ final class Leaving {
         found.ifPresent(listeners::remove); // others may share its address
       }
       LOG.info(
-          "{}: frozen, {} connections with {} bytes under way",
+          "{}: frozen, {} connections and {} streams with {} bytes under way",
           facts.id,
           passages.holders().size(),
+          passages.streams().size(),
           passages.bytes());
       return passages;
     }

@@ -84,8 +84,8 @@ final class LeavingSurvey {
   }
 
   private void kinds(ProcessTree tree) throws IOException {
-    if (streams.any() || Terminal.of(tree.pids()) != null) {
-      refuse("it has pipes or a terminal that lead home", "these travel once only");
+    if (streams.terminal() || Terminal.of(tree.pids()) != null) {
+      refuse("it has a terminal that leads home", "that travels once only");
     }
   }
 
@@ -99,9 +99,10 @@ final class LeavingSurvey {
    * @throws IOException where the cell holds processes beside it, which would stay behind
    */
   static ProcessTree tree(Facts facts, Cell cell) throws IOException {
+    // These first: what is born meanwhile is in the tree.
+    Set<Integer> beside = new HashSet<>(cell.members().values());
     ProcessTree tree =
         ProcessTree.of(facts.rootHere).orElseThrow(() -> new ProcessEndedException(facts.rootHere));
-    Set<Integer> beside = new HashSet<>(cell.members().values());
     tree.pids().forEach(beside::remove);
     for (int pid : beside) {
       if (ProcessTree.of(pid).filter(other -> other.root().state() != 'Z').isPresent()) {

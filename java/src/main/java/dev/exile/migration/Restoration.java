@@ -194,7 +194,7 @@ final class Restoration {
       throws IOException, InterruptedException {
     Passages passages =
         request.getPassages() ? Passages.load(site.images(facts.id)) : new Passages();
-    try (GivenSockets given = new GivenSockets(relay, passages)) {
+    try (GivenSockets given = new GivenSockets(relay, passages, streams::wire)) {
       given.connect(request, members);
       streams.adopt(relay);
       streams.start();

@@ -27,6 +27,9 @@ import java.util.Set;
  * process leaves a host that is not its home: in the relay's sockets and the process's, which are
  * joined over loopback. It travels beside CRIU's images, and is put into the new pair of sockets
  * before anything else moves through it. The process is frozen and the relay halted meanwhile.
+ *
+ * <p>The same of its streams: there the wire's near end stands for the process's socket, and what
+ * is in the pipe behind it is under way as well.
  */
 public final class Passages {
   /** The name of their file among the images. */
@@ -43,7 +46,19 @@ public final class Passages {
 
   private final List<Passage> passages = new ArrayList<>();
   private final Map<String, TakenSocket> holders = new LinkedHashMap<>();
+  private final Map<String, Long> streams = new LinkedHashMap<>();
   private long bytes;
+
+  /** What the relay's socket is joined to: the process's, or the near end of a stream's wire. */
+  private record Near(int fd, boolean held, ByteString below, ByteString above) {
+    static Near of(TakenSocket socket) {
+      return new Near(socket.duplicate(), true, ByteString.EMPTY, ByteString.EMPTY);
+    }
+
+    static Near of(Wire wire) {
+      return new Near(wire.fd(), wire.held(), wire.below(), wire.above());
+    }
+  }
 
   /** None. */
   public Passages() {}
@@ -55,16 +70,18 @@ public final class Passages {
    *
    * @param relay it has been halted
    * @param taken the sockets of the process, which stands frozen
+   * @param wires those of its streams by name, unless they are over
    * @throws IOException where a connection is not the relay's, or cannot travel
    */
-  public static Passages of(DestinationRelay relay, TakenSockets taken) throws IOException {
+  public static Passages of(DestinationRelay relay, TakenSockets taken, Map<String, Wire> wires)
+      throws IOException {
     Map<List<InetSocketAddress>, TakenSocket> sockets = new HashMap<>();
     for (TakenSocket socket : taken.connections()) {
       sockets.put(ends(socket), socket);
     }
     Passages all = new Passages();
     for (Park.Parked parked : relay.parked()) {
-      all.look(parked, sockets);
+      all.look(parked, sockets, wires.get(parked.name()));
       if (all.bytes > MOST_BYTES) {
         throw new IOException(
             "more than %d MB are under way in the process's connections"
@@ -144,63 +161,83 @@ public final class Passages {
             name, down.size(), !socket.broken(), 0, down, ByteString.EMPTY, true, socket.broken()));
   }
 
-  private void look(Park.Parked parked, Map<List<InetSocketAddress>, TakenSocket> sockets)
+  private void look(
+      Park.Parked parked, Map<List<InetSocketAddress>, TakenSocket> sockets, Wire wire)
       throws IOException {
     int relay = parked.fd();
     if (SocketProgress.of(relay).state() == TcpState.SYN_SENT) {
       return; // home will have it made anew
     }
-    TakenSocket process = ends(relay).map(sockets::remove).orElse(null);
-    settle(relay, process);
+    TakenSocket process = wire == null ? ends(relay).map(sockets::remove).orElse(null) : null;
+    Near near = null;
+    if (wire != null) {
+      near = Near.of(wire);
+    } else if (process != null) {
+      near = Near.of(process);
+    }
+    settle(relay, near);
     SocketProgress progress = SocketProgress.of(relay);
     if (progress.broken() || progress.untouched()) {
       return; // home will reset it as it asks for it, or have it made anew
     }
-    if (process == null && !progress.finReceived()) {
+    if (near == null && !progress.finReceived()) {
       throw new IOException(
           "connection %s was closed by the process, and its last bytes are still under way"
               .formatted(parked.name()));
     }
+    Passage passage = passage(parked, progress, near);
+    bytes += passage.down().size() + passage.up().size();
+    passages.add(passage);
+    if (process != null) {
+      holders.put(parked.name(), process);
+    } else if (passage.held()) {
+      streams.put(parked.name(), passage.consumed() + passage.up().size());
+    }
+  }
+
+  private static Passage passage(Park.Parked parked, SocketProgress progress, Near near)
+      throws IOException {
+    int relay = parked.fd();
     ParkNote note = ParkNote.parse(parked.note());
     ByteString down = ByteString.EMPTY;
     ByteString up;
-    if (process != null) {
-      down = underWay(relay, process.duplicate());
-      up = underWay(process.duplicate(), relay);
-      holders.put(parked.name(), process);
+    if (near != null) {
+      up = underWay(near.fd(), relay).concat(near.above());
     } else {
       up = ByteString.copyFrom(QueueView.unread(relay));
     }
-    bytes += down.size() + up.size();
-    passages.add(
-        new Passage(
-            parked.name(),
-            progress.written() - note.written(),
-            progress.finSent(),
-            progress.consumed() - note.consumed(),
-            down,
-            up,
-            process != null,
-            false));
+    boolean held = near != null && near.held();
+    if (held) {
+      down = near.below().concat(underWay(relay, near.fd()));
+    }
+    return new Passage(
+        parked.name(),
+        progress.written() - note.written(),
+        progress.finSent(),
+        progress.consumed() - note.consumed(),
+        down,
+        up,
+        held,
+        false);
   }
 
   /** Loopback delivers at once what the receiver has room for. */
-  private static void settle(int relay, TakenSocket process) throws IOException {
-    if (process == null) {
+  private static void settle(int relay, Near near) throws IOException {
+    if (near == null) {
       QueueView.makeRoomToReceive(relay, LARGE);
     }
-    long deadline = System.nanoTime() + (process == null ? END_NANOS : SETTLE_NANOS);
-    while (System.nanoTime() < deadline && !settled(relay, process)) {
+    long deadline = System.nanoTime() + (near == null ? END_NANOS : SETTLE_NANOS);
+    while (System.nanoTime() < deadline && !settled(relay, near)) {
       Thread.onSpinWait();
     }
   }
 
-  private static boolean settled(int relay, TakenSocket process) throws IOException {
-    if (process == null) {
+  private static boolean settled(int relay, Near near) throws IOException {
+    if (near == null) {
       SocketProgress progress = SocketProgress.of(relay);
       return progress.finReceived() || progress.broken() || progress.untouched();
     }
-    return Inet.unacknowledged(relay) == 0 && Inet.unacknowledged(process.duplicate()) == 0;
+    return Inet.unacknowledged(relay) == 0 && Inet.unacknowledged(near.fd()) == 0;
   }
 
   /** What was written into a socket and not read from its peer, wherever it is meanwhile. */
@@ -225,12 +262,15 @@ public final class Passages {
       return ByteString.EMPTY;
     }
     SocketProgress sender = SocketProgress.of(from);
-    SocketProgress receiver = SocketProgress.of(to);
     try (QueueView sending = new QueueView(from);
         QueueView receiving = new QueueView(to)) {
+      byte[] queue = sending.sending(); // first: what arrives since is still at its beginning
+      boolean ended = SocketProgress.of(to).finReceived();
       int missing = sending.writtenTo() - receiving.receivedTo();
-      int end = sender.finSent() && !receiver.finReceived() ? 1 : 0;
-      byte[] queue = sending.sending();
+      if (ended != SocketProgress.of(to).finReceived()) {
+        throw new IOException("a connection ends just as the process leaves");
+      }
+      int end = sender.finSent() && !ended ? 1 : 0;
       if (missing - end < 0 || missing - end > queue.length) {
         throw new IOException(
             "a connection cannot travel: %d bytes are missing of %d"
@@ -243,6 +283,11 @@ public final class Passages {
   /** The process's sockets, by the name of their connection. */
   public Map<String, TakenSocket> holders() {
     return Map.copyOf(holders);
+  }
+
+  /** How many bytes the process has written so far into each stream that it holds, by name. */
+  public Map<String, Long> streams() {
+    return Map.copyOf(streams);
   }
 
   /** Names of connections that the process has closed, and which have not ended yet. */

@@ -51,7 +51,8 @@ public final class DestinationStreams {
   /** Makes the pipes. */
   public void make(RestoreRequest request) throws IOException {
     for (StreamPlan plan : request.getStreamsList()) {
-      Pump.Ends ends = pump().make(plan.getName(), plan.getReads(), plan.getSize());
+      Pump.Ends ends =
+          pump().make(plan.getName(), plan.getReads(), plan.getSize(), plan.getMoved());
       far.put(plan.getName(), ends.far());
       int number = inherit(plan.getKey());
       cellOptions.addAll(
@@ -126,9 +127,31 @@ public final class DestinationStreams {
     }
   }
 
-  /** Whether there are any. */
-  public boolean any() {
-    return pump != null;
+  /** The process is about to leave: no byte moves until the next {@link #start}. */
+  public void halt() throws IOException {
+    if (pump != null) {
+      pump.halt();
+    }
+  }
+
+  /** The frozen process leaves: what is to be taken along. To be halted before. */
+  public LeavingStreams leave(List<Integer> frozen) throws IOException {
+    return pump == null ? new LeavingStreams() : LeavingStreams.of(pump, frozen);
+  }
+
+  /** A duplicate of the near end of a stream's wire, the caller's to close. */
+  public int wire(String name) throws IOException {
+    Pump.Inner inner = pump == null ? null : pump.inner().get(name);
+    if (inner == null || inner.wire() < 0) {
+      throw new IOException("there is no stream " + name);
+    }
+    return pump.duplicate(inner.wire());
+  }
+
+  /** Whether a terminal is among them, and not hung up. */
+  public boolean terminal() throws IOException {
+    Pump.Status status = pump == null ? null : pump.status().get(HomeStreams.TERMINAL);
+    return status != null && !status.over();
   }
 
   /** Fails where they would not go on after COMMIT. */

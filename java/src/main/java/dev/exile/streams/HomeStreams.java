@@ -22,10 +22,11 @@ import java.util.Map;
 public final class HomeStreams {
   private static final long LOOK_AGAIN_MILLIS = 5;
 
+  /** The name of a terminal's stream, on all hosts. */
+  static final String TERMINAL = "terminal";
+
   private final Shim shim;
   private final Path socket;
-  private static final String TERMINAL = "terminal";
-
   private final List<StreamPlan> plans = new ArrayList<>();
   private final Map<String, Integer> far = new LinkedHashMap<>();
   private TerminalPlan terminal;

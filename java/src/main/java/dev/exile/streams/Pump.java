@@ -135,6 +135,16 @@ final class Pump {
    */
   record Ends(int far, int other) {}
 
+  /**
+   * A stream's descriptors within the pump; -1: gone.
+   *
+   * @param up whether it comes from this host
+   * @param real the pump's end of the pipe
+   * @param wire the wire's near end
+   * @param size of the pipe, in bytes
+   */
+  record Inner(boolean up, int real, int wire, int size) {}
+
   /** Starts one that listens at {@code path}. */
   static Pump start(Shim shim, Path path) throws IOException {
     Process starter =
@@ -188,9 +198,14 @@ final class Pump {
     return ends(ask("take %s %s %d %d".formatted(end.name(), direction, end.pid(), end.fd())));
   }
 
-  /** Destination: makes a pipe of that size (0: the usual one) for a process. */
-  Ends make(String name, boolean reads, int size) throws IOException {
-    return ends(ask("make %s %s %d".formatted(name, reads ? "down" : "up", size)));
+  /**
+   * Destination: makes a pipe for a process.
+   *
+   * @param size in bytes; 0: the usual one
+   * @param moved bytes that have passed on other hosts, and count
+   */
+  Ends make(String name, boolean reads, int size, long moved) throws IOException {
+    return ends(ask("make %s %s %d %d".formatted(name, reads ? "down" : "up", size, moved)));
   }
 
   private static Ends ends(String answer) {
@@ -247,6 +262,27 @@ final class Pump {
   /** What was for others to take is taken; bytes move from now on. May be called again. */
   void start() throws IOException {
     ask("start");
+  }
+
+  /** No byte moves until the next {@link #start}. */
+  void halt() throws IOException {
+    ask("halt");
+  }
+
+  /** Where streams are within it, by name. */
+  synchronized Map<String, Inner> inner() throws IOException {
+    Map<String, Inner> found = new LinkedHashMap<>();
+    for (String line = ask("ends"); !line.equals("end"); line = hear()) {
+      String[] words = line.split(" ", -1);
+      found.put(
+          words[0],
+          new Inner(
+              words[1].equals("up"),
+              Integer.parseInt(words[2]),
+              Integer.parseInt(words[3]),
+              Integer.parseInt(words[4])));
+    }
+    return found;
   }
 
   /** Fails where it has died. */

@@ -29,6 +29,7 @@ final class Pipeline {
   private final Testbed bed;
   private final Path work;
   private final Process bash;
+  private String migration;
 
   /** Starts the script and returns once {@code prog} runs. */
   static Pipeline start(Testbed bed, String script) {
@@ -59,16 +60,39 @@ final class Pipeline {
     Exile.Outcome outcome = Exile.migrate(bed, "a", pid(), "b");
     assertEquals(0, outcome.exit(), outcome.result()::toString);
     System.out.printf("moved %s: %s%n", pid(), outcome.json());
+    migration = outcome.json().path("id").asText();
     return this;
   }
 
-  /** Whether the process runs in a host, a deputy not counted. */
+  /** Moves it on; asked for at home. */
+  Pipeline hop(String to) {
+    Exile.Outcome outcome = Exile.migrate(bed, "a", pid(), to);
+    assertEquals(0, outcome.exit(), outcome.result()::toString);
+    System.out.printf("moved on %s: %s%n", pid(), outcome.json());
+    assertTrue(runsOn(to), "it does not run on " + to);
+    return this;
+  }
+
+  /** Brings it home. */
+  Pipeline recall() {
+    Exile.Outcome outcome = Exile.run(bed, "a", "recall", migration, "-o", "json");
+    assertEquals(0, outcome.exit(), outcome.result()::toString);
+    System.out.printf("recalled %s: %s%n", pid(), outcome.json());
+    assertTrue(runs("a", true), "it does not run in a cell of a");
+    return this;
+  }
+
+  /** Whether the process runs in a host, a deputy not counted; home: as if it had never left. */
   boolean runsOn(String host) {
+    return runs(host, !host.equals("a"));
+  }
+
+  private boolean runs(String host, boolean inCell) {
     return bed.processes(host).stream()
         .anyMatch(
             process ->
                 process.innerPid() == pid()
-                    && process.inCell() == host.equals("b")
+                    && process.inCell() == inCell
                     && !process.command().startsWith("exile: ")
                     && process.running());
   }

@@ -48,7 +48,7 @@ class PumpTest {
   @Test
   void anAnswerThatComesLateIsNotTakenForTheNextOne() throws Exception {
     Pump pump = Pump.start(shim, socket);
-    pump.make("stream-0", false, 0);
+    pump.make("stream-0", false, 0, 0);
 
     signal(pump.pid(), "STOP");
     String told = assertThrows(ShimException.class, pump::check).getMessage();
