@@ -66,7 +66,10 @@ final class ClusterRows {
 
   private static ClusterRow merge(Row home, Row there) {
     ClusterRow.Builder row = common(home);
-    switch (HomeState.valueOf(home.getMigration())) {
+    HomeState state = HomeState.valueOf(home.getMigration());
+    boolean leg = !home.getLeg().equals(home.getId());
+    // In doubt about a further leg, home has committed to the next host, and has not the process.
+    switch (state == HomeState.IN_DOUBT && leg ? HomeState.FORWARDING : state) {
       case FORWARDING -> {
         row.setRunsOn(home.getTo());
         if (there != null) {

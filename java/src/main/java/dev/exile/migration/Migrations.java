@@ -474,6 +474,7 @@ public final class Migrations implements AutoCloseable {
             home.values().stream().map(HomeMigration::facts).toList(),
             destination.values().stream().map(DestinationMigration::facts).toList())
         .flatMap(Collection::stream)
+        .distinct() // one that ends just now is in two of them
         .sorted((a, b) -> Long.compare(a.startedMillis, b.startedMillis))
         .toList();
   }
