@@ -36,6 +36,12 @@ public final class CellShared {
             hasOwnIpc(tree.get(0)),
             ownFiles ? SharedFiles.allOf(tree, root) : SharedFiles.of(tree));
     shared.refused.addAll(shared.files.shared(tree));
+    if (ownFiles) {
+      for (Path path : shared.files.strange()) {
+        shared.refused.add(
+            "/dev/shm/%s is neither a file nor a directory".formatted(root.relativize(path)));
+      }
+    }
     if (!ownFiles && shared.files.any()) {
       shared.refused.add("it uses files below /dev/shm of this host");
     }

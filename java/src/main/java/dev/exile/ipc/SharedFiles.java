@@ -1,9 +1,12 @@
 package dev.exile.ipc;
 
+import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
+
 import dev.exile.process.Proc;
 import dev.exile.process.ProcessInfo;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -93,9 +96,9 @@ final class SharedFiles {
   }
 
   /** Empty where it is neither a file nor a directory, or gone. */
-  private static Optional<Inode> inode(Path path) {
+  private static Optional<Inode> inode(Path path, LinkOption... links) {
     try {
-      Map<String, Object> unix = Files.readAttributes(path, "unix:dev,ino,mode");
+      Map<String, Object> unix = Files.readAttributes(path, "unix:dev,ino,mode", links);
       int type = (int) unix.get("mode") & 0170000;
       return type == 0100000 || type == 0040000
           ? Optional.of(new Inode((long) unix.get("dev"), (long) unix.get("ino")))
@@ -108,6 +111,17 @@ final class SharedFiles {
   /** Whether there is anything below /dev/shm. */
   boolean any() {
     return !named.isEmpty();
+  }
+
+  /** What cannot be packed: neither a file nor a directory. */
+  List<Path> strange() throws IOException {
+    try (Stream<Path> walk = Files.walk(root)) {
+      return walk.filter(
+              path ->
+                  !Files.isRegularFile(path, NOFOLLOW_LINKS) && Files.exists(path, NOFOLLOW_LINKS))
+          .filter(path -> !Files.isDirectory(path, NOFOLLOW_LINKS))
+          .toList();
+    }
   }
 
   /** What others, who are not of the tree, have as well; one sentence each. */
@@ -155,7 +169,7 @@ final class SharedFiles {
     }
     try (Stream<Path> walk = Files.walk(root)) {
       for (Path path : (Iterable<Path>) walk::iterator) {
-        inode(path)
+        inode(path, NOFOLLOW_LINKS) // one may lead out of it, to what is not the tree's to have
             .filter(inode -> whole || named.containsKey(inode))
             .ifPresent(inode -> found.put(path, inode));
       }

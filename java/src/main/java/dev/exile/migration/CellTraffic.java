@@ -71,6 +71,10 @@ final class CellTraffic {
   /** The process runs, from now on or since a former agent's time. */
   void begin() {
     Post starting;
+    synchronized (telling) { // what was counted while its streams stood still
+      writtenAtStop = null;
+      writtenAtEnd = null;
+    }
     synchronized (this) {
       if (post != null) {
         return;

@@ -66,6 +66,7 @@ public final class DestinationMigration {
   private final Object departing = new Object();
 
   private volatile Leaving leaving;
+  private volatile boolean streamsStandStill;
   private boolean homeForgot;
   private boolean homeKnows;
   private RelayStats drained;
@@ -405,6 +406,9 @@ public final class DestinationMigration {
       }
       case COMMITTED -> commit();
       case RUNNING -> {
+        if (streamsStandStill) {
+          startStreams();
+        }
         endWhenEmpty();
         traffic.tell();
         traffic.watch();
@@ -533,13 +537,9 @@ public final class DestinationMigration {
     leaving = null;
     facts.held = false;
     ExileState.leave(facts);
+    startStreams();
     lifecycle.force(DestinationState.RUNNING, reason);
     relay.goOn();
-    try {
-      streams.start();
-    } catch (IOException e) {
-      LOG.error("{}: its streams stand still", facts.id, e);
-    }
     carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
     carriers.admit(facts.id, datagrams);
     datagrams.goOn();
@@ -548,6 +548,17 @@ public final class DestinationMigration {
       Directories.delete(site.images(facts.id));
     } catch (IOException e) {
       LOG.error("{}: cannot remove its images", facts.id, e);
+    }
+  }
+
+  /** The pump outlives agents, and may have been halted by a former one. */
+  private void startStreams() {
+    try {
+      streams.start();
+      streamsStandStill = false;
+    } catch (IOException e) {
+      LOG.error("{}: its streams stand still, trying again: {}", facts.id, e.toString());
+      streamsStandStill = true;
     }
   }
 
@@ -667,6 +678,7 @@ public final class DestinationMigration {
         carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
         carriers.admit(facts.id, datagrams);
         if (lifecycle.state() == DestinationState.RUNNING) {
+          startStreams();
           traffic.begin();
         }
         restoration.takeUp();

@@ -118,8 +118,9 @@ final class HomeHop {
     } catch (RefusedException e) {
       rollBack(e.getMessage());
       throw e;
-    } catch (IOException | RuntimeException e) {
-      if (e instanceof RuntimeException) {
+    } catch (Throwable e) {
+      // Errors too: whatever it is, nobody else would let the process run on.
+      if (!(e instanceof IOException)) {
         LOG.error("{}: unexpected failure of leg {}", facts.id, leg, e);
       }
       return rollBack(e.getMessage() == null ? e.toString() : e.getMessage());

@@ -393,7 +393,7 @@ public final class HomeMigration {
 
   private void move(HomeHop moving, PeerLink next, CompletableFuture<HomeHop.Outcome> told) {
     HomeHop.Outcome outcome = null;
-    Exception failure = null;
+    Throwable failure = null;
     try {
       site.journal().save(facts); // a leg's number is never used twice
       outcome = moving.run();
@@ -403,8 +403,8 @@ public final class HomeMigration {
       legIsSettled();
     } catch (IOException e) {
       outcome = new HomeHop.Outcome("rolled-back", "the journal cannot be written: " + e);
-    } catch (RefusedException | RuntimeException e) {
-      failure = e;
+    } catch (Throwable e) {
+      failure = e; // for whoever has asked; errors too, or it would wait for ever
     } finally {
       hop = null;
     }
@@ -485,6 +485,9 @@ public final class HomeMigration {
     synchronized (endLock) {
       if (lifecycle.state().isFinal()) {
         return;
+      }
+      if (isMoving() || lifecycle.state() == HomeState.IN_DOUBT) {
+        throw new IOException("it is between two hosts; tell again");
       }
       running().end(waitStatus);
       facts.waitStatus = waitStatus;
@@ -595,6 +598,9 @@ public final class HomeMigration {
   /** A former agent has committed a leg, and the next host may not know. */
   private void settleLeg() {
     if (unsettled == null) {
+      if (facts.legs > 0) {
+        legIsSettled(); // the former agent died between the two
+      }
       return;
     }
     Departure departure =

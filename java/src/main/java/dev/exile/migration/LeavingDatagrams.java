@@ -57,6 +57,7 @@ final class LeavingDatagrams {
       }
       UdpImages.unbind(site.images(facts.id));
       int waiting = datagrams.save(site.images(facts.id), taken.datagrams());
+      datagrams.makeRoom(taken.datagrams()); // CRIU has seen what they had
       LOG.info("{}: {} datagrams wait in its sockets", facts.id, waiting);
     }
   }

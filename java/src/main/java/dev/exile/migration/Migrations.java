@@ -249,9 +249,11 @@ public final class Migrations implements AutoCloseable {
         throw refused("the agent of " + site.host() + " is being stopped", "try later");
       }
       HomeHop.Outcome outcome = migration.move(next);
+      reply.setOutcome(outcome.outcome()).setReason(outcome.reason());
+      if (!outcome.outcome().equals("migrated")) {
+        return reply.build(); // the figures are still the former move's
+      }
       return reply
-          .setOutcome(outcome.outcome())
-          .setReason(outcome.reason())
           .setFrozenMillis(facts.frozenMillis)
           .setTotalMillis(facts.totalMillis)
           .setEstablished(facts.established)

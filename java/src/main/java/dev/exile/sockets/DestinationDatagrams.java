@@ -246,8 +246,16 @@ public final class DestinationDatagrams {
     }
   }
 
+  /** Should it stay after all, these sockets get at once what has come at home meanwhile. */
+  public void makeRoom(List<TakenDatagrams> sockets) throws IOException {
+    for (TakenDatagrams socket : sockets) {
+      room.give(socket.pid(), socket.fd());
+    }
+  }
+
   /** It stays: home is to go on. */
   public synchronized void goOn() {
+    begunNanos = 0; // until home has joined again, and a little longer
     if (session != null) {
       session.leaveIfHeard();
     }

@@ -238,6 +238,9 @@ public final class HomeRelay implements AutoCloseable {
       paused = false;
       now = course;
       if (state != State.RUNNING) {
+        if (open != null) {
+          open.close();
+        }
         return;
       }
     }
