@@ -28,6 +28,8 @@ class SignalsIT {
     TimeUnit.MILLISECONDS.sleep(300);
 
     JsonNode moved = Exile.move(bed, log.process(), "b");
+    TimeUnit.SECONDS.sleep(
+        1); // the deputy calls held what it finds until it has once found nothing
     Files.createFile(moves);
 
     Map<String, List<String>> sent = storm.assertArrived();
