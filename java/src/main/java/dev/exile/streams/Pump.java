@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -270,19 +271,15 @@ final class Pump {
   }
 
   /** Where streams are within it, by name. */
-  synchronized Map<String, Inner> inner() throws IOException {
-    Map<String, Inner> found = new LinkedHashMap<>();
-    for (String line = ask("ends"); !line.equals("end"); line = hear()) {
-      String[] words = line.split(" ", -1);
-      found.put(
-          words[0],
-          new Inner(
-              words[1].equals("up"),
-              Integer.parseInt(words[2]),
-              Integer.parseInt(words[3]),
-              Integer.parseInt(words[4])));
-    }
-    return found;
+  Map<String, Inner> inner() throws IOException {
+    return table(
+        "ends",
+        words ->
+            new Inner(
+                words[1].equals("up"),
+                Integer.parseInt(words[2]),
+                Integer.parseInt(words[3]),
+                Integer.parseInt(words[4])));
   }
 
   /** Fails where it has died. */
@@ -291,17 +288,24 @@ final class Pump {
   }
 
   /** By name. */
-  synchronized Map<String, Status> status() throws IOException {
-    Map<String, Status> found = new LinkedHashMap<>();
-    for (String line = ask("status"); !line.equals("end"); line = hear()) {
+  Map<String, Status> status() throws IOException {
+    return table(
+        "status",
+        words ->
+            new Status(
+                words[1].equals("up"),
+                Long.parseLong(words[2]),
+                Integer.parseInt(words[3]),
+                words[4].equals("over")));
+  }
+
+  /** An answer of a line for each stream, its name first. */
+  private synchronized <T> Map<String, T> table(String request, Function<String[], T> row)
+      throws IOException {
+    Map<String, T> found = new LinkedHashMap<>();
+    for (String line = ask(request); !line.equals("end"); line = hear()) {
       String[] words = line.split(" ", -1);
-      found.put(
-          words[0],
-          new Status(
-              words[1].equals("up"),
-              Long.parseLong(words[2]),
-              Integer.parseInt(words[3]),
-              words[4].equals("over")));
+      found.put(words[0], row.apply(words));
     }
     return found;
   }

@@ -38,6 +38,17 @@ record FaultPoint(String point, String action) {
     }
   }
 
+  /** The same, where CRIU may have been told to fail and the agents may have been killed. */
+  static void heal(Testbed bed, String... hosts) throws IOException {
+    for (String host : hosts) {
+      Files.deleteIfExists(bed.run(host).resolve("criu-fault"));
+      disarm(bed, host);
+      if (!bed.agentRuns(host)) {
+        bed.agentStart(host);
+      }
+    }
+  }
+
   void awaitReached(Testbed bed, String host) {
     Path reached = file(bed, host, "fault.reached");
     Await.until(LIMIT, () -> point + " is reached on " + host, () -> Files.exists(reached));

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.time.Duration;
-import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -54,13 +53,7 @@ class HopFaultIT {
   @AfterEach
   void agentsAreSoundAgain(Testbed bed) throws IOException {
     bed.endWorkloads();
-    for (String host : List.of("a", "b", "c")) {
-      Files.deleteIfExists(bed.run(host).resolve("criu-fault"));
-      FaultPoint.disarm(bed, host);
-      if (!bed.agentRuns(host)) {
-        bed.agentStart(host);
-      }
-    }
+    FaultPoint.heal(bed, "a", "b", "c");
   }
 
   @Test

@@ -19,7 +19,7 @@ class PumpDeathIT {
   private static final Duration LIMIT = Duration.ofSeconds(20);
 
   /** Lines with their numbers until the gate opens; the consumer tells the first wrong one. */
-  private static final String COUNTED =
+  static final String COUNTED =
       """
       count() {
         i=0

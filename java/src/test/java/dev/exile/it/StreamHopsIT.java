@@ -28,13 +28,7 @@ class StreamHopsIT {
   @AfterEach
   void agentsAreSoundAgain(Testbed bed) throws IOException {
     bed.endWorkloads();
-    for (String host : List.of("a", "b", "c")) {
-      Files.deleteIfExists(bed.run(host).resolve("criu-fault"));
-      FaultPoint.disarm(bed, host);
-      if (!bed.agentRuns(host)) {
-        bed.agentStart(host);
-      }
-    }
+    FaultPoint.heal(bed, "a", "b", "c");
   }
 
   @ParameterizedTest
@@ -269,21 +263,8 @@ class StreamHopsIT {
     assertAllPassed(pipeline.hop("c"));
   }
 
-  /** Lines with their numbers until the gate opens; the consumer tells the first wrong one. */
   private static Pipeline counted(Testbed bed) {
-    return Pipeline.start(
-        bed,
-        """
-        count() {
-          i=0
-          until test -e $work/enough; do seq $((i + 1)) $((i += 10000)); done
-          echo all $i >$work/sent
-        }
-        check() { awk '$1 != NR { print "line", NR, "is", $0; exit } END { print "all", NR }'; }
-        count | workload pace.py 5 | prog cat | check
-        echo ${PIPESTATUS[@]}
-        cat $work/sent
-        """);
+    return Pipeline.start(bed, PumpDeathIT.COUNTED);
   }
 
   private static void assertAllPassed(Pipeline pipeline) {

@@ -42,16 +42,7 @@ class UdpIT {
 
   @Test
   void boundSocketsMoveUnderLoad(Testbed bed) {
-    Daemon server =
-        server(
-            bed,
-            "a",
-            "0.0.0.0/5300",
-            bed.ip("a") + "/5301",
-            "127.0.0.1/5302",
-            "::/5303",
-            bed.ip6("a") + "/5304",
-            "+0.0.0.0/5305");
+    Daemon server = everywhere(bed);
     List<Workload> loads =
         List.of(
             load(bed, "c", bed.ip("a"), 5300),
@@ -122,16 +113,7 @@ class UdpIT {
 
   @Test
   void movesOnAndComesHomeUnderLoad(Testbed bed) {
-    Daemon server =
-        server(
-            bed,
-            "a",
-            "0.0.0.0/5300",
-            bed.ip("a") + "/5301",
-            "127.0.0.1/5302",
-            "::/5303",
-            bed.ip6("a") + "/5304",
-            "+0.0.0.0/5305");
+    Daemon server = everywhere(bed);
     List<Workload> loads =
         List.of(
             load(bed, "d", bed.ip("a"), 5300),
@@ -302,6 +284,19 @@ class UdpIT {
       assertFalse(summary.path("answered").asInt() == 0);
     }
     server.assertRunsOnlyOn("b");
+  }
+
+  /** Bound in every way, each to a port of its own. */
+  private Daemon everywhere(Testbed bed) {
+    return server(
+        bed,
+        "a",
+        "0.0.0.0/5300",
+        bed.ip("a") + "/5301",
+        "127.0.0.1/5302",
+        "::/5303",
+        bed.ip6("a") + "/5304",
+        "+0.0.0.0/5305");
   }
 
   private Daemon server(Testbed bed, String host, Object... arguments) {
