@@ -144,8 +144,7 @@ final class ControlService extends ControlGrpc.ControlImplBase {
         move(exiled.get(), peer.host(), listener);
         return;
       }
-      listener.follow(
-          migrations.migrate(tree, algorithm, limits(request), peer, listener));
+      listener.follow(migrations.migrate(tree, algorithm, limits(request), peer, listener));
     } catch (StatusRuntimeException e) {
       listener.fail(e);
     } catch (RefusedException e) {

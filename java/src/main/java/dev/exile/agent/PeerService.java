@@ -138,7 +138,8 @@ final class PeerService extends PeerGrpc.PeerImplBase {
                 peers.apply(caller).orElseThrow(() -> new IOException("unknown host " + caller));
             migrations.accept(offer, home);
           }
-          Answer.Builder answer = Answer.newBuilder()
+          Answer.Builder answer =
+              Answer.newBuilder()
                   .addAllStreamed(verdict.streamed())
                   .setPagesOnDemand(Userfault.isAvailable());
           refusals.forEach(

@@ -9,8 +9,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /**
- * A sparse file in memory, see memfd_create(2): no file system limits its size, it takes memory only
- * where something was written, and it is gone with its last holder. Reads of holes give zeros.
+ * A sparse file in memory, see memfd_create(2): no file system limits its size, it takes memory
+ * only where something was written, and it is gone with its last holder. Reads of holes give zeros.
  */
 public final class MemoryFile implements Closeable {
   private static final int MFD_CLOEXEC = 1;

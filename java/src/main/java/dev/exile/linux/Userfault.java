@@ -6,8 +6,8 @@ import com.sun.jna.Pointer;
 
 /**
  * Asynchronous write protection of another process's memory through its userfaultfd (Linux 6.7, see
- * Documentation/admin-guide/mm/userfaultfd.rst): writes are not held up, only remembered, for {@link
- * PagemapScan} to find.
+ * Documentation/admin-guide/mm/userfaultfd.rst): writes are not held up, only remembered, for
+ * {@link PagemapScan} to find.
  */
 public final class Userfault implements AutoCloseable {
   private static final long SYS_USERFAULTFD = 323;

@@ -8,8 +8,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A part of an address space that travels page by page: private and anonymous, what CRIU calls lazy.
- * All else, such as files' pages, shared memory and huge pages, travels in CRIU's images.
+ * A part of an address space that travels page by page: private and anonymous, what CRIU calls
+ * lazy. All else, such as files' pages, shared memory and huge pages, travels in CRIU's images.
  *
  * @param start its first address
  * @param end the address behind it

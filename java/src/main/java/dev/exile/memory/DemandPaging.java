@@ -4,10 +4,10 @@ import java.io.IOException;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Demand paging, the paper's section 1.3 (Accent): the process runs again at once, and gets its pages
- * from home as it touches them; the others are pushed meanwhile, so that the dependence ends soon.
- * Along go, in CRIU's images, the pages around the instruction pointers and the stacks' tops; and
- * what was written during the last moments before the freeze. The freeze depends on neither the
+ * Demand paging, the paper's section 1.3 (Accent): the process runs again at once, and gets its
+ * pages from home as it touches them; the others are pushed meanwhile, so that the dependence ends
+ * soon. Along go, in CRIU's images, the pages around the instruction pointers and the stacks' tops;
+ * and what was written during the last moments before the freeze. The freeze depends on neither the
  * resident set nor what is written; every byte travels once; home is needed until the last page has
  * been pushed, and the process waits a round trip for each page that it touches before that.
  */

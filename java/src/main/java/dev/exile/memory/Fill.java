@@ -8,7 +8,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
-/** The shim's job {@code fill}: puts all pages of a restored process in their places, native/src/fill.c. */
+/**
+ * The shim's job {@code fill}: puts all pages of a restored process in their places,
+ * native/src/fill.c.
+ */
 public final class Fill {
   private Fill() {}
 

@@ -4,8 +4,8 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.function.LongConsumer;
 
 /**
@@ -135,7 +135,8 @@ final class PageSender {
     long began = System.nanoTime();
     sink.data(pid, start, length, compressed, content, () -> free.add(content));
     // Waiting for room, or for the rate, is what the link costs.
-    compression.linkTook(size, throttle.isLimited() ? throttle.nanos(size) : System.nanoTime() - began);
+    compression.linkTook(
+        size, throttle.isLimited() ? throttle.nanos(size) : System.nanoTime() - began);
     sent.addData(start, start + length);
     count(size + HEAD_BYTES);
   }

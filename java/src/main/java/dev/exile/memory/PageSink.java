@@ -13,8 +13,7 @@ public interface PageSink {
    * @param compressed whether the content is a frame of Zstandard
    * @param content direct; the sink's until {@code sent} is run
    */
-  void data(
-      int pid, long start, long length, boolean compressed, ByteBuffer content, Runnable sent)
+  void data(int pid, long start, long length, boolean compressed, ByteBuffer content, Runnable sent)
       throws IOException, InterruptedException;
 
   /** The range holds zeros, or nothing. */

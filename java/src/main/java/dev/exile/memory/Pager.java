@@ -57,8 +57,7 @@ public final class Pager implements Closeable {
         throw e;
       }
       return new Line(
-          channel,
-          new BufferedReader(Channels.newReader(channel, StandardCharsets.UTF_8)));
+          channel, new BufferedReader(Channels.newReader(channel, StandardCharsets.UTF_8)));
     }
 
     void say(String line) throws IOException {
@@ -203,8 +202,7 @@ public final class Pager implements Closeable {
       while (true) {
         String[] words = line.hear().split(" ", -1);
         switch (words[0]) {
-          case "want" ->
-              listener.wanted(Integer.parseInt(words[1]), Long.parseLong(words[2], 16));
+          case "want" -> listener.wanted(Integer.parseInt(words[1]), Long.parseLong(words[2], 16));
           case "error" -> LOG.error("{}: {}", path, String.join(" ", words));
           default -> LOG.debug("{}: {}", path, String.join(" ", words));
         }
@@ -217,7 +215,7 @@ public final class Pager implements Closeable {
   }
 
   private synchronized boolean isCurrent(Line line) {
-    return follower == line;
+    return follower != null && follower.channel() == line.channel();
   }
 
   /** The stores' files that it holds, of processes that have those PIDs. */

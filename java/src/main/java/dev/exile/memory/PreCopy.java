@@ -3,11 +3,11 @@ package dev.exile.memory;
 import java.io.IOException;
 
 /**
- * Pre-copy, the paper's section 1.2 (V): memory is sent while the process runs, then again and again
- * what it has written meanwhile; the rest goes in the freeze. The freeze grows with what is written
- * during the last round, not with the resident set; what is written again and again travels again
- * and again; afterwards nothing is needed from home. The process pays a minor fault for the first
- * write to each page in each round.
+ * Pre-copy, the paper's section 1.2 (V): memory is sent while the process runs, then again and
+ * again what it has written meanwhile; the rest goes in the freeze. The freeze grows with what is
+ * written during the last round, not with the resident set; what is written again and again travels
+ * again and again; afterwards nothing is needed from home. The process pays a minor fault for the
+ * first write to each page in each round.
  */
 public final class PreCopy implements Algorithm {
   /** Its name. */

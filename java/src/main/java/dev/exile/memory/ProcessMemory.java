@@ -1,6 +1,5 @@
 package dev.exile.memory;
 
-import dev.exile.linux.Errno;
 import dev.exile.linux.PagemapScan;
 import java.io.Closeable;
 import java.io.IOException;
@@ -135,9 +134,7 @@ final class ProcessMemory implements Closeable {
       for (int i = Math.max(0, words.length - 2); i < words.length && words.length >= 3; i++) {
         long at = Long.decode(words[i]) & -PageSet.PAGE;
         left =
-            left.stream()
-                .flatMap(area -> area.without(at - BELOW, at + ABOVE).stream())
-                .toList();
+            left.stream().flatMap(area -> area.without(at - BELOW, at + ABOVE).stream()).toList();
       }
     }
     return left;
@@ -180,20 +177,20 @@ final class ProcessMemory implements Closeable {
   }
 
   /** Sends a range that the destination asks for; it must be among those that are due. */
-  void sendRange(long start, long end, PageSender sender)
-      throws IOException, InterruptedException {
+  void sendRange(long start, long end, PageSender sender) throws IOException, InterruptedException {
     sender.send(memory, pid, start, end, sent);
     due.remove(start, end);
   }
 
   @Override
   public void close() throws IOException {
+    Tracker ending = tracker;
+    tracker = null;
     try (memory;
-        scan;
-        Tracker ending = tracker) {
-      tracker = null;
-    } catch (Errno e) {
-      throw new IOException("memory of process " + pid + ": " + e.getMessage(), e);
+        scan) {
+      if (ending != null) {
+        ending.close();
+      }
     }
   }
 }

@@ -28,7 +28,8 @@ public final class Store implements Closeable {
       throws IOException {
     ByteBuffer content = packed ? unpack(from) : from;
     if (content.remaining() != length || start < 0) {
-      throw new IOException("a frame of pages has %d bytes instead of %d".formatted(content.remaining(), length));
+      throw new IOException(
+          "a frame of pages has %d bytes instead of %d".formatted(content.remaining(), length));
     }
     file(pid).write(content, start);
     bytes += length;

@@ -4,8 +4,9 @@ import java.io.IOException;
 
 /**
  * Total-copy, the paper's section 1.1 (Demos/MP, Charlotte, Amoeba): the process stands still while
- * all of its memory is sent, and its pages are all there before it runs again. The freeze grows with
- * the resident set; every byte travels once; afterwards nothing of its memory is needed from home.
+ * all of its memory is sent, and its pages are all there before it runs again. The freeze grows
+ * with the resident set; every byte travels once; afterwards nothing of its memory is needed from
+ * home.
  */
 public final class TotalCopy implements Algorithm {
   /** Its name. */

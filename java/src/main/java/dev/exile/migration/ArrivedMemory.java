@@ -24,8 +24,8 @@ import org.slf4j.LoggerFactory;
  * in their places, all at once or as it touches them. What is missing then is asked for, until it
  * is there. Thread-safe.
  *
- * <p>While a page is missing the process that touches it waits. Should it never come, the process is
- * ended: it must not run on with wrong memory.
+ * <p>While a page is missing the process that touches it waits. Should it never come, the process
+ * is ended: it must not run on with wrong memory.
  */
 final class ArrivedMemory implements Pager.Listener {
   private static final Logger LOG = LoggerFactory.getLogger(ArrivedMemory.class);
@@ -80,8 +80,7 @@ final class ArrivedMemory implements Pager.Listener {
     };
   }
 
-  private void came(PageStream from, PageStream.Head head, ByteBuffer content)
-      throws IOException {
+  private void came(PageStream from, PageStream.Head head, ByteBuffer content) throws IOException {
     long end = head.start() + head.length();
     switch (head.kind()) {
       case Pages.DATA, Pages.COMPRESSED -> {
@@ -151,8 +150,7 @@ final class ArrivedMemory implements Pager.Listener {
     }
     for (Plan plan : plans) {
       if (!plan.areas().isEmpty()) {
-        Fill.fill(
-            site.shim(), members.get(plan.pid()), plan, store, site.images(facts.id));
+        Fill.fill(site.shim(), members.get(plan.pid()), plan, store, site.images(facts.id));
       }
     }
     store.close();

@@ -228,6 +228,11 @@ public final class Facts {
     return missingBytes > 0 && !memoryComplete ? -1 : dependsOnHomeMillis;
   }
 
+  /** So many more bytes of images or pages have crossed the network. */
+  synchronized void sent(long bytes) {
+    bytesTransferred += bytes;
+  }
+
   /** How long each state lasted, in milliseconds, by its name in lower case, in order. */
   public Map<String, Long> phases() {
     return phaseMillis;

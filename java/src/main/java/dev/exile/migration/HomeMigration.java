@@ -204,14 +204,13 @@ public final class HomeMigration {
     streams.prepare(tree.pids(), streamed);
     shared = HomeShared.of(tree.pids());
     frozen = FrozenTree.prepare(site, facts, tree, shared);
-    pages = HomePages.open(
-            site, facts, algorithm, limits, onDemand, peer, frozen::pids, listener);
+    pages = HomePages.open(site, facts, algorithm, limits, onDemand, peer, frozen::pids, listener);
     pages.whileRunning(frozen::pids);
   }
 
   // ---- Step 3: exile. Every failure from here to COMMIT rolls back. ----
 
-  private void freeze() throws IOException {
+  private void freeze() throws IOException, InterruptedException {
     enter(HomeState.FREEZING, "ready");
     frozenAtNanos = System.nanoTime();
     ExileState.enter(facts);

@@ -63,7 +63,7 @@ final class HomePages implements AutoCloseable {
             limits,
             onDemand,
             bytes -> {
-              facts.bytesTransferred += bytes;
+              facts.sent(bytes);
               listener.bytes(facts.id, facts.bytesTransferred, facts.residentBytes);
             });
   }
@@ -99,8 +99,8 @@ final class HomePages implements AutoCloseable {
     }
   }
 
-  private static Trackers trackers(
-      Site site, Facts facts, Algorithm algorithm, Algorithm.Tree tree) throws IOException {
+  private static Trackers trackers(Site site, Facts facts, Algorithm algorithm, Algorithm.Tree tree)
+      throws IOException {
     Trackers trackers = Trackers.start(site.shim());
     try {
       trackers.tryOut(tree.pids().get(0));

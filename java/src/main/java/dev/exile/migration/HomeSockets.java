@@ -205,8 +205,7 @@ final class HomeSockets {
 
   /** Sends CRIU's images; returns when the destination has them. */
   void sendImages() throws IOException, InterruptedException {
-    ImageTransfer.send(
-        images, facts.id, site.images(facts.id), bytes -> facts.bytesTransferred += bytes);
+    ImageTransfer.send(images, facts.id, site.images(facts.id), facts::sent);
   }
 
   /** Tells the destination which sockets it is to give back to the process. */

@@ -47,8 +47,7 @@ final class LatePages implements AutoCloseable {
    * @param holders who holds the memory of each process
    * @param complete is run once nothing is missing any more
    */
-  LatePages(
-      Site site, Facts facts, PeerLink peer, Map<Integer, Integer> holders, Runnable complete)
+  LatePages(Site site, Facts facts, PeerLink peer, Map<Integer, Integer> holders, Runnable complete)
       throws IOException {
     this.site = site;
     this.facts = facts;
@@ -137,8 +136,7 @@ final class LatePages implements AutoCloseable {
   }
 
   private void serve() throws IOException, InterruptedException {
-    RestOfMemory.Sending sending =
-        rest.over(way, facts.bytesPerSecond, bytes -> facts.bytesTransferred += bytes);
+    RestOfMemory.Sending sending = rest.over(way, facts.bytesPerSecond, facts::sent);
     while (true) {
       PageStream.Head next = next();
       if (next == null) {

@@ -114,11 +114,7 @@ final class Leaving {
     site.faults().at("leave.transferring");
     phases.begin("transferring");
     facts.bytesTransferred = 0;
-    ImageTransfer.send(
-        images,
-        departure.getNext() + IMAGES,
-        site.images(facts.id),
-        bytes -> facts.bytesTransferred += bytes);
+    ImageTransfer.send(images, departure.getNext() + IMAGES, site.images(facts.id), facts::sent);
     request.setImageBytes(facts.bytesTransferred).addAllPhases(Phases.told(phases.end()));
     CellTime.describe(request, facts.rootHere, waits, dumpedNanos);
     return request.build();

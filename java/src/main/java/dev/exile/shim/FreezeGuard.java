@@ -37,12 +37,7 @@ public final class FreezeGuard implements AutoCloseable {
    * @param dump the command that {@link #dump} will run
    */
   public static FreezeGuard start(
-      Shim shim,
-      Path cgroup,
-      Map<Integer, Path> back,
-      boolean ipc,
-      Path veil,
-      List<String> dump)
+      Shim shim, Path cgroup, Map<Integer, Path> back, boolean ipc, Path veil, List<String> dump)
       throws IOException {
     List<String> arguments =
         new ArrayList<>(List.of("--cgroup", cgroup.toString(), "--veil", veil.toString()));

@@ -6,8 +6,8 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /**
- * Processes that hold the memory of a body after it has become a deputy: children of the deputy, see
- * native/src/deputize.c.
+ * Processes that hold the memory of a body after it has become a deputy: children of the deputy,
+ * see native/src/deputize.c.
  */
 public final class MemoryKeepers {
   private static final String NAME = "exile-memory";

@@ -17,6 +17,8 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Executor;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A stream of the carrier over which memory passes, in frames: a head, and content. What comes is
@@ -28,6 +30,7 @@ import java.util.concurrent.Executor;
 // A write or close that fails closes its channel, and that is handled where the channel ends.
 @SuppressWarnings("FutureReturnValueIgnored")
 public final class PageStream extends ChannelInboundHandlerAdapter {
+  private static final Logger LOG = LoggerFactory.getLogger(PageStream.class);
   private static final int HEAD_BYTES = 25;
 
   /** Two chunks of pages. */
@@ -162,7 +165,9 @@ public final class PageStream extends ChannelInboundHandlerAdapter {
               waiting.getLong(at + 5),
               waiting.getLong(at + 13));
       waiting.skipBytes(HEAD_BYTES);
-      frames.add(new Frame(head, waiting.readRetainedSlice(size)));
+      // One piece, whatever it came in.
+      frames.add(
+          new Frame(head, stream.alloc().directBuffer(size, size).writeBytes(waiting, size)));
     }
     waiting.discardReadComponents();
     if (!frames.isEmpty() || credit >= Tuning.CREDIT_STEP) {
@@ -210,6 +215,7 @@ public final class PageStream extends ChannelInboundHandlerAdapter {
 
   private void lose(String reason) {
     if (lost == null) {
+      LOG.info("pages pass no more: {}", reason);
       lost = reason;
       executor.execute(() -> end.lost(reason));
     }
