@@ -6,7 +6,7 @@
  *               members.c injection.c settle.c pump.c stream.c terminal.c terminal_home.c terminal_there.c seat.c
  *               shm.c park.c waits.c
  *   readers     cgroup.c lines.c talk.c criu.c proc.c maps.c siginfo.c stub.c server.c resident.c keeper.c
- *               frames.c clocks.c stub_wait.c
+ *               frames.c clocks.c stub_wait.c veil.c
  *   raw calls   sys.c trace.c wire.c
  *
  * Errors inside the shim are negative errno values; the compiler rejects an unread result (must_use).
