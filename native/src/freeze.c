@@ -3,6 +3,8 @@
  *
  * --ipc: the tree uses SysV IPC, see CRIU_APART; in a cell it has a namespace of its own for that.
  * --cell PID: the tree lives in the cell of that init, and stays in its cgroup; CRIU sees it as it sees itself.
+ * --veil FILE: CRIU does not see the pages that FILE tells of (native/veil/veil.c), its path and the veil's
+ * beside this program being as CRIU sees them. If either is not there by the time of the dump, it sees all.
  *
  *   agent --stdin/stdout--> worker --child--> criu dump
  *                             |
@@ -44,6 +46,7 @@ static int parse(int argc, char **argv, struct guard *guard)
         {"back", required_argument, NULL, 'b'},
         {"ipc", no_argument, NULL, 'i'},
         {"cell", required_argument, NULL, 'l'},
+        {"veil", required_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
     long init;
@@ -59,6 +62,8 @@ static int parse(int argc, char **argv, struct guard *guard)
                 return usage_error("freeze: --back takes PID=/CGROUPDIR, not '%s'", optarg);
         } else if (option == 'i') {
             guard->apart = true;
+        } else if (option == 'v') {
+            guard->veil = optarg;
         } else if (option == 'l') {
             if (sys_parse_number(optarg, 2, INT_MAX, &init) < 0)
                 return usage_error("freeze: --cell takes a PID, not '%s'", optarg);

@@ -4,6 +4,7 @@
 #include "criu.h"
 #include "settle.h"
 #include "sys.h"
+#include "veil.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -141,9 +142,15 @@ static int share_clocks(const struct guard *guard)
 
 static pid_t spawn_criu(const struct guard *guard)
 {
+    pid_t criu;
+
+    veil_put_on(guard->veil);
     if (guard->cell)
-        return criu_spawn_in(guard->cell, guard->criu);
-    return criu_spawn(guard->criu, guard->apart ? CRIU_APART : 0, -1);
+        criu = criu_spawn_in(guard->cell, guard->criu);
+    else
+        criu = criu_spawn(guard->criu, guard->apart ? CRIU_APART : 0, -1);
+    veil_take_off();
+    return criu;
 }
 
 static void do_dump(struct guard *guard)

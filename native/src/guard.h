@@ -19,6 +19,7 @@ struct guard {
     const struct back *backs;
     size_t back_count;
     char **criu;
+    const char *veil; /* the file of the pages that CRIU is not to see, see veil.h; or NULL */
     bool apart; /* it uses SysV IPC, see CRIU_APART */
     pid_t cell; /* the init of the cell that the tree lives in and keeps its cgroup in; 0: none */
     /* Shared by both: the journal decides now, the end of the agent thaws no more. */

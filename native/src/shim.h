@@ -6,7 +6,7 @@
  *               members.c injection.c settle.c pump.c stream.c terminal.c terminal_home.c terminal_there.c seat.c
  *               shm.c park.c waits.c pager.c followers.c restorer.c events.c serve.c views.c areas.c fill.c
  *   readers     cgroup.c lines.c talk.c criu.c proc.c maps.c siginfo.c stub.c server.c resident.c keeper.c
- *               frames.c clocks.c stub_wait.c plan.c
+ *               frames.c clocks.c stub_wait.c veil.c plan.c
  *   raw calls   sys.c trace.c wire.c uffd.c
  *
  * Errors inside the shim are negative errno values; the compiler rejects an unread result (must_use).

@@ -163,10 +163,11 @@ class FakeAgent:
 class Guard:
     """exile-shim freeze on a cgroup of its own."""
 
-    def __init__(self, cgroup, backs, criu, via=()):
+    def __init__(self, cgroup, backs, criu, via=(), extra=()):
         arguments = [SHIM, "freeze", "--cgroup", cgroup]
         for pid, origin in backs:
             arguments += ["--back", f"{pid}={origin}"]
+        arguments += extra
         self.process = subprocess.Popen(list(via) + arguments + ["--"] + criu, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.pid = self.process.pid

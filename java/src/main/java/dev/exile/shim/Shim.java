@@ -50,20 +50,27 @@ public record Shim(Path program, Path hook) {
   private static Shim extract(Path directory) throws IOException {
     Files.createDirectories(directory);
     Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwx--x--x"));
-    Path program = directory.resolve("exile-shim");
-    Path aside = directory.resolve("exile-shim.new");
-    try (InputStream in = Shim.class.getResourceAsStream("/native/exile-shim")) {
-      if (in == null) {
-        throw new IOException("this build of Exile holds no native shim; run scripts/build");
-      }
-      Files.copy(in, aside, StandardCopyOption.REPLACE_EXISTING);
-    }
-    Files.setPosixFilePermissions(aside, PosixFilePermissions.fromString("rwxr-xr-x"));
-    Files.move(aside, program, StandardCopyOption.ATOMIC_MOVE);
+    // Which the shim has CRIU wear, and looks for beside itself.
+    extract(directory, "exile-veil.so");
+    Path program = extract(directory, "exile-shim");
     Path hook = directory.resolve("exile-hook");
     Files.deleteIfExists(hook);
     Files.createSymbolicLink(hook, program.getFileName());
     return new Shim(program, hook);
+  }
+
+  private static Path extract(Path directory, String name) throws IOException {
+    Path file = directory.resolve(name);
+    Path aside = directory.resolve(name + ".new");
+    try (InputStream in = Shim.class.getResourceAsStream("/native/" + name)) {
+      if (in == null) {
+        throw new IOException("this build of Exile holds no " + name + "; run scripts/build");
+      }
+      Files.copy(in, aside, StandardCopyOption.REPLACE_EXISTING);
+    }
+    Files.setPosixFilePermissions(aside, PosixFilePermissions.fromString("rwxr-xr-x"));
+    Files.move(aside, file, StandardCopyOption.ATOMIC_MOVE);
+    return file;
   }
 
   /** The command line of one of the shim's jobs. */
