@@ -52,6 +52,8 @@ final class LibC {
 
   static native int memfd_create(String name, int flags) throws LastErrorException;
 
+  static native int ftruncate(int fd, long length) throws LastErrorException;
+
   static native int fallocate(int fd, int mode, long offset, long length) throws LastErrorException;
 
   static native int socket(int domain, int type, int protocol) throws LastErrorException;

@@ -32,13 +32,17 @@ public final class MemoryFile implements Closeable {
     }
   }
 
-  /** A new one. */
-  public static MemoryFile create(String name) throws IOException {
+  /** A new one, of that size, all of it a hole. */
+  public static MemoryFile create(String name, long size) throws IOException {
+    int fd = -1;
     try {
-      return new MemoryFile(LibC.memfd_create(name, MFD_CLOEXEC));
+      fd = LibC.memfd_create(name, MFD_CLOEXEC);
+      LibC.ftruncate(fd, size);
     } catch (LastErrorException e) {
+      Linux.closeQuietly(fd);
       throw new Errno("memfd_create", e);
     }
+    return new MemoryFile(fd);
   }
 
   /** One that another process holds as this descriptor of its own. */

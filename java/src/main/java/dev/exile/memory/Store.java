@@ -19,6 +19,9 @@ public final class Store implements Closeable {
 
   private static final int CHUNK = 1 << 20;
 
+  /** As many as a process can have without asking for more. */
+  private static final long ADDRESSES = 1L << 47;
+
   private final Map<Integer, MemoryFile> files = new TreeMap<>();
   private final ByteBuffer plain = ByteBuffer.allocateDirect(CHUNK);
   private long bytes;
@@ -58,7 +61,7 @@ public final class Store implements Closeable {
   private MemoryFile file(int pid) throws IOException {
     MemoryFile file = files.get(pid);
     if (file == null) {
-      file = MemoryFile.create(NAME + pid);
+      file = MemoryFile.create(NAME + pid, ADDRESSES);
       files.put(pid, file);
     }
     return file;
