@@ -43,20 +43,33 @@ static int leave_rseq(pid_t tid)
     return -ETIMEDOUT;
 }
 
+/* At once: until then the thread would see the interruption, if we were killed. */
+static int mend(pid_t tid)
+{
+    struct user_regs_struct regs;
+    uint64_t result;
+    int error = trace_get_regs(tid, &regs);
+
+    if (error < 0)
+        return error;
+    result = regs.rax;
+    regs_undo_interrupt(&regs);
+    return regs.rax == result ? 0 : trace_set_regs(tid, &regs);
+}
+
 int detour_begin(pid_t tid, struct detour *detour)
 {
-    int error = leave_rseq(tid);
+    int error = mend(tid);
 
+    if (error == 0)
+        error = leave_rseq(tid);
     if (error == 0)
         error = trace_get_regs(tid, &detour->regs);
     if (error == 0)
         error = trace_get_mask(tid, &detour->mask);
     if (error < 0)
         return error;
-    if (!regs_are_64_bit(&detour->regs))
-        return -ENOEXEC;
-    regs_undo_interrupt(&detour->regs);
-    return 0;
+    return regs_are_64_bit(&detour->regs) ? 0 : -ENOEXEC;
 }
 
 /* The mask first: as long as the registers lead into the stub, the thread finds back alone. */

@@ -21,7 +21,7 @@ struct detour {
 
 /*
  * Finds a place from which the thread can be led away, and keeps what it was like there. -ENOEXEC: it runs
- * 32-bit code.
+ * 32-bit code. A wait that should not have been interrupted is mended, see regs_undo_interrupt().
  */
 must_use int detour_begin(pid_t tid, struct detour *detour);
 

@@ -138,3 +138,18 @@ int proc_read(pid_t pid, uint64_t from, void *data, size_t size)
     close(memory);
     return n == (ssize_t)size ? 0 : -EIO;
 }
+
+int proc_write(pid_t pid, uint64_t to, const void *data, size_t size)
+{
+    char path[64];
+    ssize_t n;
+    int memory;
+
+    snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+    memory = open(path, O_WRONLY | O_CLOEXEC);
+    if (memory < 0)
+        return -errno;
+    n = pwrite(memory, data, size, (off_t)to);
+    close(memory);
+    return n == (ssize_t)size ? 0 : -EIO;
+}

@@ -66,4 +66,7 @@ must_use int proc_call(pid_t pid, pid_t tid, struct proc_call *call);
 /* Reads the memory of a process. -EIO if not all could be. */
 must_use int proc_read(pid_t pid, uint64_t from, void *data, size_t size);
 
+/* Writes it, also where the process itself may not: within a page, all or nothing. Not every host allows that. */
+must_use int proc_write(pid_t pid, uint64_t to, const void *data, size_t size);
+
 #endif
