@@ -36,6 +36,13 @@ def exchange(connection, tally):
     return waited * 1000
 
 
+def end(connection):
+    """The server has a last word: with nobody to hear it the connection would end by a reset."""
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(SIZE):
+        pass
+
+
 def main():
     options = arguments(__doc__, 7000, connections=4).parse_args()
     tally, stop, lock = Tally(), threading.Event(), threading.Lock()
@@ -62,11 +69,13 @@ def main():
             while not stop.is_set():
                 loops[name] = max(loops.get(name, 0), exchange(connection, tally))
                 time.sleep(0.002)
+            end(connection)
 
     def newcomer():
         connection, name = connect()
         with connection:
             newcomers[name] = exchange(connection, tally)
+            end(connection)
 
     def crowd():
         started = []

@@ -368,7 +368,7 @@ public final class DestinationRelay implements AutoCloseable, Splice.Owner {
           lateListeners.watch(splice, target.getPort());
         }
       } else {
-        splice.open(at.pending());
+        splice.open(at);
       }
     } catch (IOException e) {
       log.error("{}: connection {} cannot be relayed", migration, splice.name(), e);

@@ -18,6 +18,10 @@ final class FeltConnection {
   private volatile long delivered = NEVER;
   private volatile long wait = NEVER;
   private volatile long waiting;
+
+  /** The offset that the bytes which wait reach to. */
+  private volatile long end = Long.MAX_VALUE;
+
   private final AtomicLong relayed = new AtomicLong();
   private volatile boolean reset;
 
@@ -38,23 +42,30 @@ final class FeltConnection {
     }
   }
 
-  /** The relay begins with it; so many bytes have waited. */
-  synchronized void opened(long unread, long now) {
+  /**
+   * The relay begins with it. What the destination had before did not wait, though home may not
+   * have heard of that until now.
+   *
+   * @param known the offset up to which the destination has the client's bytes
+   * @param received the offset up to which they are at home
+   */
+  synchronized void opened(long known, long received, long now) {
     if (opened) {
       return;
     }
     opened = true;
-    waiting = unread;
-    if (unread > 0) {
+    waiting = received - known;
+    end = received;
+    if (waiting > 0) {
       arrived(now);
     } else {
       delivered = now; // if anything waits, it is the answer
     }
   }
 
-  /** The destination's kernel has so many bytes of the client's. */
-  void delivered(long bytes, long now) {
-    if (delivered == NEVER && bytes >= waiting) {
+  /** The destination's kernel has the client's bytes up to that offset. */
+  void delivered(long offset, long now) {
+    if (delivered == NEVER && offset >= end) {
       delivered = now;
     }
   }
@@ -84,8 +95,19 @@ final class FeltConnection {
     return (delivered == NEVER ? now : delivered) - arrived;
   }
 
-  void wasReset() {
+  /** It was reset: nobody waits any longer, not even where the relay has never begun with it. */
+  synchronized void wasReset(long now) {
     reset = true;
+    if (wait == NEVER && arrived != NEVER) {
+      wait = opened ? waitUntilDelivered(now) : now - arrived;
+    }
+  }
+
+  /** It is over: nobody waits any longer. */
+  synchronized void ended(long now) {
+    if (wait == NEVER && arrived != NEVER) {
+      wait = opened ? waitUntilDelivered(now) : 0;
+    }
   }
 
   /** How it stands. */

@@ -136,6 +136,24 @@ final class FeltWatch {
     return connections.get(name);
   }
 
+  /**
+   * The connection of that name is reset before it was relayed; it may have come after the move.
+   */
+  void wasReset(String name) {
+    FeltConnection connection = connections.get(name);
+    if (connection != null) {
+      connection.wasReset(System.nanoTime());
+    }
+  }
+
+  /** The connection of that name is over; it may have come after the move. */
+  void ended(String name) {
+    FeltConnection connection = connections.get(name);
+    if (connection != null) {
+      connection.ended(System.nanoTime());
+    }
+  }
+
   /** How it stands. */
   Felt felt() {
     return Felt.of(connections.values(), System.nanoTime());

@@ -398,8 +398,15 @@ public final class HomeRelay implements AutoCloseable {
     return counters;
   }
 
+  /** A connection is reset that the destination does not have. */
+  void wasReset(String name) {
+    counters.resets.increment();
+    felt.wasReset(name);
+  }
+
   /** The connection is over; done once that is certain, whatever happens to this agent. */
   CompletableFuture<Void> forget(String name) {
+    felt.ended(name);
     CompletableFuture<Void> dropped = park.drop(name);
     CompletableFuture<Void> over;
     boolean last;

@@ -95,6 +95,7 @@ final class HomeSession implements Splice.Owner {
     } catch (IOException e) {
       log.error("{}: connection {} is reset: {}", migration, parked.name(), e.getMessage());
       Splice.end(parked);
+      relay.wasReset(parked.name());
       relay.forget(parked.name());
     }
   }
@@ -133,7 +134,7 @@ final class HomeSession implements Splice.Owner {
     }
     splice.take(parked, at);
     if (fresh) {
-      splice.open(at.pending());
+      splice.open(at);
     } else {
       splice.listen();
     }
@@ -147,7 +148,7 @@ final class HomeSession implements Splice.Owner {
     } else if (!answer.accepted()) {
       turnedAway(answer);
     } else if (!connection.fresh() && splice.resume(answer.received(), connection.at())) {
-      splice.open(connection.at().pending());
+      splice.open(connection.at());
     }
   }
 
@@ -173,7 +174,7 @@ final class HomeSession implements Splice.Owner {
   private void refused(Joined connection, CarrierProtocol.Answer answer) {
     if (!connection.at().over()) {
       log.warn("{}: refused by the destination, is reset: {}", connection.splice().name(), answer);
-      relay.counters().resets.increment();
+      relay.wasReset(connection.splice().name());
     }
     connection.splice().detach();
     Splice.end(connection.parked());

@@ -41,6 +41,11 @@ record Offsets(
         progress.over());
   }
 
+  /** What the kernel has received, whether it has been taken out or not. */
+  long received() {
+    return consumed + available;
+  }
+
   /** What has been written, the end counted as one more. */
   long position() {
     return written + (shut ? 1 : 0);

@@ -123,9 +123,6 @@ final class Splice implements TcpSocket.Listener {
     socket = new TcpSocket(taken.fd(), loop(), queue, this);
     up = new Upflow(stream, socket, at.consumed());
     down = new Downflow(stream, queue, socket, at.written(), at.shut());
-    if (felt != null) {
-      felt.opened(at.available(), System.nanoTime());
-    }
   }
 
   /**
@@ -146,10 +143,13 @@ final class Splice implements TcpSocket.Listener {
   }
 
   /** Begins to relay; the socket is connected, or on its way to be. */
-  void open(boolean pending) {
+  void open(Offsets at) {
     if (!done) {
+      if (felt != null) {
+        felt.opened(up.consumed(), at.received(), System.nanoTime());
+      }
       stream.config().setAutoRead(true);
-      socket.open(pending);
+      socket.open(at.pending());
     }
   }
 
@@ -346,7 +346,7 @@ final class Splice implements TcpSocket.Listener {
     if (!broken && resetAt < 0) {
       counters.resets.increment();
       if (felt != null) {
-        felt.wasReset();
+        felt.wasReset(System.nanoTime());
       }
     }
   }

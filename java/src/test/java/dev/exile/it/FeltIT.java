@@ -19,6 +19,9 @@ class FeltIT {
   private static final double PART = 0.1;
   private static final int TRIES = 3;
 
+  /** As many connections are told of one by one; on a busy machine more may wait. */
+  private static final int LISTED = 100;
+
   /** Where the machine is busy a client waits for its processor, too: then it is tried again. */
   @Test
   void whatExileTellsTheClientsHaveMeasured(Testbed bed) {
@@ -65,7 +68,8 @@ class FeltIT {
     int newcomers = compare(told, measured.path("newcomers"), wrong);
     assertEquals(LOOPS, loops, () -> felt + " and " + measured);
     assertTrue(newcomers > 0, () -> felt + " and " + measured);
-    assertEquals(loops + newcomers, felt.path("waited").asInt(), felt::toString);
+    int waited = Math.min(felt.path("waited").asInt(), LISTED);
+    assertEquals(loops + newcomers, waited, felt::toString);
     assertEquals(0, felt.path("resets").asInt(), felt::toString);
     double worst = felt.path("worstMillis").asDouble();
     assertTrue(

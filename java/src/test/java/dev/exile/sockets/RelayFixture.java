@@ -144,6 +144,16 @@ final class RelayFixture implements AutoCloseable {
     carrier.close();
   }
 
+  /** The process is about to move on. */
+  void pause() {
+    home.pause();
+  }
+
+  /** It runs again; it has stayed where it was, or what came with it was the same. */
+  void resume() {
+    home.resume(MIGRATION, connector(), null);
+  }
+
   /** As by kill -9: nothing is said to anybody, and what was in memory is gone. */
   void killHome() throws IOException {
     homePark.disconnect();
