@@ -194,8 +194,7 @@ void become_wait(const struct become *become, struct user_regs_struct *regs)
     enter_afresh(regs, become->base + offset(become_code, become_wait_code));
 }
 
-/* Where the kernel would take the thread next, did nobody interfere and no handler run. */
-static void restarted(struct user_regs_struct *regs)
+void regs_restart(struct user_regs_struct *regs)
 {
     if ((long)regs->orig_rax < 0)
         return;
@@ -223,7 +222,7 @@ void inject_build(struct inject *inject, uint64_t base, const struct inject_orde
     uint64_t number = (uint64_t)order->info->si_signo;
     struct inject_table table = {.mask = order->mask, .timeout = {1, 0}, .info = *order->info};
 
-    restarted(&back);
+    regs_restart(&back);
     table.first = (uint64_t)order->pid;
     if (order->tid) {
         table.number = SYS_rt_tgsigqueueinfo;
