@@ -1,5 +1,6 @@
 package dev.exile.migration;
 
+import dev.exile.criu.PageImages;
 import dev.exile.memory.Area;
 import dev.exile.memory.Fill;
 import dev.exile.memory.Pager;
@@ -129,6 +130,7 @@ final class ArrivedMemory implements Pager.Listener {
     for (Plan plan : plans) {
       starting.announce(plan, store, site.images(facts.id));
     }
+    PageImages.restoreAll(site.images(facts.id));
     starting.listen(site.images(facts.id));
     starting.follow(this);
     askForMissing();
