@@ -184,3 +184,36 @@ int proc_call(pid_t pid, pid_t tid, struct proc_call *call)
                            &call->arguments[3], &call->arguments[4], &call->arguments[5], &call->ip) == 8;
     return 0;
 }
+
+int proc_exit_signal(pid_t pid)
+{
+    char path[64];
+    char text[1024];
+    const char *rest;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    n = sys_read_at(AT_FDCWD, path, text, sizeof(text));
+    if (n < 0)
+        return (int)n;
+    /* The 38th word, and the name, which may hold anything, is the second. */
+    rest = strrchr(text, ')');
+    for (int word = 2; rest && word < 38; word++)
+        rest = strchr(rest + 1, ' ');
+    return rest ? atoi(rest + 1) : -EINVAL;
+}
+
+int proc_name(pid_t pid, char name[16])
+{
+    char path[64];
+    char text[64];
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    n = sys_read_at(AT_FDCWD, path, text, sizeof(text));
+    if (n < 0)
+        return (int)n;
+    text[strcspn(text, "\n")] = 0;
+    snprintf(name, 16, "%.15s", text);
+    return 0;
+}

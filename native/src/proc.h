@@ -41,6 +41,12 @@ must_use int proc_status(pid_t pid, pid_t tid, struct proc_status *status);
 /* Out of the text of a status file: what proc_status() reads. For its test. */
 must_use int proc_parse_status(const char *text, struct proc_status *status);
 
+/* The signal that its parent gets at its end; 0: none. */
+must_use int proc_exit_signal(pid_t pid);
+
+/* The name of its first thread. */
+must_use int proc_name(pid_t pid, char name[16]);
+
 /* Private, executable memory of at least `size` bytes, the vdso if it will do: for code that replaces all. */
 must_use int proc_code_area(pid_t pid, size_t size, uint64_t *start);
 

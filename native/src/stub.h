@@ -35,8 +35,11 @@ struct become {
 must_use int become_build(struct become *become, uint64_t base, const char *path, const char *const argv[],
                           const char *const envp[]);
 
-/* Registers for the one thread that executes, and for the others. */
-void become_enter(const struct become *become, struct user_regs_struct *regs);
+/* The name of the child that a body leaves its memory to. */
+#define MEMORY_NAME "exile-memory"
+
+/* Registers for the one thread that executes, and for the others. `keep`: it leaves its memory to a child first. */
+void become_enter(const struct become *become, bool keep, struct user_regs_struct *regs);
 void become_wait(const struct become *become, struct user_regs_struct *regs);
 
 /*
