@@ -205,7 +205,10 @@ public final class HomeMemory implements Closeable {
       List<Long> areas = new ArrayList<>();
       process.areas().forEach(area -> areas.addAll(List.of(area.start(), area.end())));
       List<Long> missing = new ArrayList<>();
-      process.due().forEach((start, end) -> missing.addAll(List.of(start, end)));
+      // No range reaches from one area into the next: they may be moved apart there.
+      for (Area area : process.areas()) {
+        process.due().within(area.start(), area.end(), (s, e) -> missing.addAll(List.of(s, e)));
+      }
       plans.add(new Plan(process.pid(), areas, missing));
     }
     return plans;

@@ -104,6 +104,19 @@ final class PageSet {
     return chunks.values().stream().allMatch(words -> Arrays.stream(words).allMatch(w -> w == 0));
   }
 
+  /** The same of what is between two addresses. */
+  void within(long from, long to, Range<RuntimeException> told) {
+    PageSet part = new PageSet();
+    long last = (to >>> SHIFT) / CHUNK_PAGES;
+    part.chunks.putAll(chunks.subMap((from >>> SHIFT) / CHUNK_PAGES, true, last, true));
+    part.forEach(
+        (start, end) -> {
+          if (end > from && start < to) {
+            told.at(Math.max(start, from), Math.min(end, to));
+          }
+        });
+  }
+
   /** All ranges, ascending, as long as they can be. */
   <E extends Exception> void forEach(Range<E> told) throws E {
     long start = -1;

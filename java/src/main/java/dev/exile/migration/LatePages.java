@@ -39,6 +39,7 @@ final class LatePages implements AutoCloseable {
   private final Map<Integer, TreeMap<Long, Long>> missing = new TreeMap<>();
   private PageWay way;
   private boolean over;
+  private boolean completed;
   private long resumedNanos = System.nanoTime();
 
   /**
@@ -79,6 +80,7 @@ final class LatePages implements AutoCloseable {
               .put(head.start(), head.start() + head.length());
       case Pages.COMPLETE -> {
         over = true;
+        completed = true;
         facts.faults = head.start();
         facts.dependsOnHomeMillis = (System.nanoTime() - resumedNanos) / 1_000_000;
       }
@@ -111,13 +113,17 @@ final class LatePages implements AutoCloseable {
     } finally {
       closeWay();
     }
-    if (facts.dependsOnHomeMillis > 0 || facts.missingBytes > 0) {
+    if (isCompleted()) {
       complete.run();
     }
   }
 
   private synchronized boolean isOver() {
     return over;
+  }
+
+  private synchronized boolean isCompleted() {
+    return completed;
   }
 
   private void connect() throws IOException {
