@@ -7,7 +7,7 @@
 
 enum { ROUNDS = 4 };
 
-/* Nothing of this range is to be put in. Moved pieces: only those that are told of by `moved_too`. */
+/* Nothing of this range is to be put in any more; but of moved pieces only if `moved_too`. */
 static int forget(struct view *view, uint64_t start, uint64_t end, bool moved_too)
 {
     struct areas *old = view->areas;
@@ -44,9 +44,9 @@ static int removed(struct view *view, uint64_t start, uint64_t end)
 }
 
 /*
- * Two threads' events may come in the wrong order: one has unmapped, the other has moved something there since
- * and that is told first. So what has moved stays; if it is unmapped, the next attempt to put pages there
- * shows that.
+ * Two threads' events may come in the wrong order: one has unmapped, the other has moved something there
+ * since and that is told first. So what has moved stays; if it is unmapped, the next attempt to put pages
+ * there shows that.
  */
 static int unmapped(struct view *view, uint64_t start, uint64_t end)
 {

@@ -1,6 +1,6 @@
 /*
- * Job `fill`: writes what a store has of a process's memory (see plan.h) into the process, in which nothing runs.
- * What its mappings do not let it do itself does not matter.
+ * Job `fill`: writes what a store has of a process's memory (see plan.h) into the process, in which nothing
+ * runs. What its mappings do not let it do itself does not matter.
  *
  *   exile-shim fill PID STORE PLAN   prints "filled BYTES MICROS"
  */

@@ -1,58 +1,13 @@
 """Job pager: memory comes as it is touched, is always right, and whoever must wait waits."""
 import os
-import queue
-import random
-import signal
 import time
 
-from pagers import BASE, PAGE, Agent, Paged, Pager, Store
-from support import Case, alive, kill, needs_root, until
+from pagers import BASE, PAGE, PagerCase
+from support import alive, until
 
 MB = 1 << 20
 AREA = (BASE, BASE + 16 * MB)
 SECOND = (BASE + 64 * MB, BASE + 68 * MB)
-
-
-@needs_root
-class PagerCase(Case):
-    def setUp(self):
-        super().setUp()
-        self.pager = Pager(self.folder)
-        self.addCleanup(self.pager.close)
-
-    def agent(self, follow=True):
-        agent = self.pager.connect()
-        self.addCleanup(agent.close)
-        if follow:
-            agent.follow()
-        return agent
-
-    def make_store(self, areas, missing=()):
-        store = Store(areas, missing)
-        self.addCleanup(store.remove)
-        return store
-
-    def restore(self, agent, areas, missing=(), vpid=7, finish=True):
-        self.store = self.make_store(areas, missing)
-        self.assertEqual(f"process {vpid}", agent.ask(f"process {vpid} {self.store.path} {self.store.plan}"))
-        return self.arrive(agent, areas, vpid, finish)
-
-    def arrive(self, agent, areas, vpid=7, finish=True):
-        self.assertEqual("listening", agent.ask(f"listen {self.folder}"))
-        paged = Paged(self.folder, vpid, areas)
-        self.addCleanup(paged.end)
-        if finish:
-            paged.finish()
-        return paged
-
-    def assert_waits(self, *slots):
-        time.sleep(0.1)
-        for slot in slots:
-            self.assertTrue(slot.empty(), slot.queue)
-
-    def assert_good(self, paged, *areas):
-        for start, end in areas:
-            self.assertEqual("good", paged.do("check", start, end - start, start))
 
 
 class Local(PagerCase):
