@@ -114,9 +114,9 @@ class Agent:
 
 
 class Store:
-    """A store and its plan, filled with what the test program expects at each address. Its file is longer than a disk's may be."""
+    """A store and its plan, with what the test program expects at each address. No disk takes files as long."""
 
-    def __init__(self, areas, missing=()):
+    def __init__(self, areas, missing=(), write=True):
         self.folder = tempfile.mkdtemp(prefix="exile-shim-test-", dir="/dev/shm")
         self.path, self.plan = os.path.join(self.folder, "store"), os.path.join(self.folder, "plan")
         self.areas = areas
@@ -125,7 +125,7 @@ class Store:
         with open(self.plan, "w") as f:
             f.writelines(f"area {start:x} {end:x}\n" for start, end in areas)
             f.writelines(f"missing {start:x} {end:x}\n" for start, end in missing)
-        for start, end in areas:
+        for start, end in areas if write else ():
             for gap_start, gap_end in [g for g in missing if start <= g[0] < end]:
                 self.write(start, gap_start)
                 start = gap_end

@@ -81,7 +81,8 @@ class Local(PagerCase):
             with open(store.plan, "w") as f:
                 f.write(plan)
             self.assertRegex(agent.ask(f"process 7 {store.path} {store.plan}"), "^error ", plan)
-        for line in ("", "process", "process x y z", f"process 7 /none {store.plan}", "listen /none", "missing 9", "here 9 0 1000"):
+        for line in ("", "process", "process x y z", f"process 7 /none {store.plan}", "listen /none", "missing 9",
+                     "here 9 0 1000", f"here 9 {AREA[0]:x} {AREA[1]:x}", "what"):
             self.assertRegex(agent.ask(line), "^error ", line)
 
     def test_a_store_that_cannot_be_read_makes_threads_wait_not_zeros(self):
