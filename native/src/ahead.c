@@ -56,6 +56,8 @@ static int put_ahead(struct views *views, struct view *view, const struct piece 
     if (n > INSTALL_MOST)
         n = INSTALL_MOST;
     error = install_pages(view, piece, index, n, false);
+    if (error == -ENOENT)
+        view->next = index + n; /* all the others come first */
     if (error < 0)
         return error;
     view->next = index + n;

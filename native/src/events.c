@@ -32,13 +32,9 @@ static int forget(struct view *view, uint64_t start, uint64_t end, bool moved_to
 /* The process drops what is there, in a moment: it is the kernel's, which puts zeros. */
 static int removed(struct view *view, uint64_t start, uint64_t end)
 {
-    int error = uffd_unregister(view->fd, start, end - start);
-
-    /* Where it is not ours any more it cannot be let go of. */
-    if (error == -ENOMEM && !uffd_lives(view->fd))
+    /* Where that fails, for want of memory, say, we are asked for the zeros. */
+    if (uffd_unregister(view->fd, start, end - start) < 0 && !uffd_lives(view->fd))
         return -ESRCH;
-    if (error == -ENOMEM)
-        return error;
     uffd_wake(view->fd, start, end - start);
     return forget(view, start, end, true);
 }

@@ -25,7 +25,8 @@ static void tell(struct process *process, const char *what, const char *why)
 void install_put_off(struct view *view, int error)
 {
     if (view->process && error != -EAGAIN && error != -EIO)
-        tell(view->process, "cannot put a page in", strerror(-error));
+        tell(view->process, "cannot put a page in",
+             error == -ENOENT ? "its mapping is not registered" : strerror(-error));
     view->retry_at = sys_now() + (error == -EAGAIN ? BUSY_US : TROUBLE_US);
 }
 
@@ -58,9 +59,16 @@ static int load(struct process *process, uint64_t index, uint64_t count)
     return 0;
 }
 
-/* Puts pages in, data NULL: zeros. Those that are there or not mapped any more are done, too. */
-static int put(struct view *view, uint64_t address, uint64_t index, uint64_t count, const char *data)
+/* A mapping that is not there. Of others its end is told of. */
+static bool may_be_gone(const struct view *view, const struct piece *piece)
 {
+    return view->child || piece->moved;
+}
+
+/* Puts pages in, data NULL: zeros. Those that are there or not mapped any more are done, too. */
+static int put(struct view *view, const struct piece *piece, uint64_t index, uint64_t count, const char *data)
+{
+    uint64_t address = areas_address(piece, index);
     uint64_t most = count;
     uint64_t done = 0;
 
@@ -75,10 +83,10 @@ static int put(struct view *view, uint64_t address, uint64_t index, uint64_t cou
             most = size / PAGE_SIZE / 2;
             continue;
         }
-        if (n == -EEXIST || n == -ENOENT) {
+        if (n == -EEXIST || n == -ENOENT)
             uffd_wake(view->fd, at, PAGE_SIZE);
+        if (n == -EEXIST || (n == -ENOENT && may_be_gone(view, piece)))
             n = PAGE_SIZE;
-        }
         if (n < 0)
             return (int)n;
         memset(view->pages + index + done, PAGE_DONE, (uint64_t)n / PAGE_SIZE);
@@ -104,7 +112,7 @@ static int put_loaded(struct view *view, const struct piece *piece, uint64_t ind
         if (zero && !zeros)
             memset(view->pages + index + done, PAGE_DONE, n);
         else
-            error = put(view, areas_address(piece, index + done), index + done, n, zero ? NULL : data);
+            error = put(view, piece, index + done, n, zero ? NULL : data);
         if (error < 0)
             return error;
         done += n;

@@ -12,7 +12,8 @@ enum { INSTALL_MOST = 64 }; /* pages at once */
 /*
  * Puts pages of one piece in, which are here, and wakes whoever waits for them. Where `zeros` is false, those
  * of zeros are done by not being there. -EAGAIN: the process changes its mappings, its events are to be read
- * first. -ESRCH: it has gone. -EIO: the store cannot be read, which was told. Some may be done in any case.
+ * first. -ESRCH: it has gone. -EIO: the store cannot be read, which was told. -ENOENT: that is none of our
+ * mappings, or not yet. Some may be done in any case.
  */
 must_use int install_pages(struct view *view, const struct piece *piece, uint64_t index, uint64_t count,
                            bool zeros);

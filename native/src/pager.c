@@ -26,7 +26,8 @@
  *                             place: it needs us no more
  *   gone VPID                 it has exited, or executes another program, before that
  *   resumed                   CRIU has restored all
- *   error VPID TEXT           threads wait because the store cannot be read; it is tried again
+ *   error VPID TEXT           pages cannot be put in, because the store cannot be read, say; threads wait,
+ *                             and it is tried again
  * A new one hears first what is the case already. It may hear of the same page twice.
  *
  * It ends by "quit", and by itself when all announced processes are finished or gone and no client has been

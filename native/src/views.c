@@ -170,6 +170,7 @@ int views_forked(struct views *views, const struct view *parent, int fd)
     memcpy(view->pages, parent->pages, parent->count);
     view->next = parent->next;
     view->lacking = parent->lacking;
+    view->child = true;
     view->fd = fd;
     if (publish(views, view) == 0)
         return 0;

@@ -57,6 +57,7 @@ struct process {
 struct view {
     struct process *process; /* NULL: of nobody that was announced, all is zeros */
     int fd;                  /* -1: not here yet */
+    bool child;              /* which need not have all mappings of its parent */
     struct areas *areas;
     unsigned char *pages;    /* enum page */
     uint64_t count;          /* of pages */

@@ -73,6 +73,17 @@ class Local(PagerCase):
         agent.await_event("finished")
         self.assert_good(paged, AREA)
 
+    def test_an_area_that_is_not_mapped_is_told_of_and_the_others_are_served(self):
+        agent = self.agent()
+        self.store = self.make_store([AREA, SECOND])
+        agent.ask(f"process 7 {self.store.path} {self.store.plan}")
+        paged = self.arrive(agent, [SECOND])
+        self.assertRegex(agent.await_event("error"), "^error 7 .*not registered")
+        self.assert_good(paged, SECOND)
+        self.assertTrue(until(lambda: agent.status(7)["here"] <= 4096))
+        time.sleep(1)
+        self.assertNotIn("finished 7", agent.heard)
+
     def test_a_store_too_short_or_a_bad_plan_is_refused(self):
         agent = self.agent()
         store = self.make_store([AREA])

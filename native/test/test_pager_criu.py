@@ -100,4 +100,3 @@ class PagerCriuTest(FreezeCase, CellCase):
         self.assertTrue(self.counter.runs())
         kill(self.init)
         self.assertEqual("thawed", guard.ask("thaw"))
-        self.assert_home()
