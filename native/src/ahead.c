@@ -44,17 +44,16 @@ static uint64_t hole_at(const struct process *process, uint64_t index, uint64_t 
 
 static int put_ahead(struct views *views, struct view *view, const struct piece *piece, uint64_t index)
 {
-    uint64_t n = install_run(view, index, areas_run_end(piece, index + LEAP));
-    uint64_t hole = hole_at(view->process, index, n);
+    uint64_t hole = hole_at(view->process, index, LEAP);
+    uint64_t most = hole > 0 ? hole : INSTALL_MOST;
+    uint64_t n = install_run(view, index, areas_run_end(piece, index + most));
     int error;
 
     if (hole > 0) {
-        memset(view->pages + index, PAGE_DONE, hole);
-        view->next = index + hole;
+        memset(view->pages + index, PAGE_DONE, n);
+        view->next = index + n;
         return 0;
     }
-    if (n > INSTALL_MOST)
-        n = INSTALL_MOST;
     error = install_pages(view, piece, index, n, false);
     if (error == -ENOENT)
         view->next = index + n; /* all the others come first */

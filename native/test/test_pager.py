@@ -64,6 +64,19 @@ class Local(PagerCase):
         self.assert_good(paged, (big[1] - MB, big[1]), (big[0] + (5 << 28), big[0] + (5 << 28) + MB))
         self.assertEqual("good", paged.do("zero", big[0] + (1 << 31), 16 * MB))
 
+    def test_a_touch_takes_less_than_a_millisecond_and_the_rest_comes_fast(self):
+        agent = self.agent()
+        big = (BASE, BASE + 256 * MB)
+        paged = self.restore(agent, [big], finish=False)
+        median, _, _ = map(float, paged.do("measure", BASE, 64 * MB, 16 * PAGE).split()[1:])
+        size = self.store.bytes()
+        begin = time.monotonic()
+        paged.finish()
+        agent.await_event("finished")
+        rate = size / (time.monotonic() - begin) / 1e9
+        print(f"{median:.0f} us a touch, {rate:.2f} GB/s ahead ", end="", flush=True)
+        self.assertLess(median, 1000)
+
     def test_what_is_cut_into_several_mappings_is_put_in(self):
         agent = self.agent()
         paged = self.restore(agent, [AREA], finish=False)
