@@ -20,15 +20,16 @@ public record Area(long start, long end) {
 
   private static final List<String> NAMES = List.of("", "[heap]", "[stack]");
 
-  /** Those of a process; none where it has ended. */
-  static List<Area> of(int pid) throws IOException {
+  /**
+   * Those of a process; none where it has ended.
+   *
+   * @param special whether to look for areas with flags that keep them to CRIU: locked, or to be
+   *     empty after a fork. That takes some ms per GB.
+   */
+  static List<Area> of(int pid, boolean special) throws IOException {
     Path proc = Path.of("/proc/" + pid);
     try {
-      // Locked pages are rare, and only the slow list tells where they are.
-      boolean locked =
-          Files.readAllLines(proc.resolve("status")).stream()
-              .anyMatch(line -> line.startsWith("VmLck:") && !line.contains("\t       0 kB"));
-      return parse(Files.readAllLines(proc.resolve(locked ? "smaps" : "maps")));
+      return parse(Files.readAllLines(proc.resolve(special ? "smaps" : "maps")));
     } catch (NoSuchFileException e) {
       return List.of();
     }
@@ -45,11 +46,15 @@ public record Area(long start, long end) {
         if (last != null) {
           areas.add(last);
         }
-      } else if (last != null && line.startsWith("VmFlags:") && line.contains(" lo")) {
+      } else if (last != null && line.startsWith("VmFlags:") && isSpecial(line)) {
         areas.remove(last);
       }
     }
     return areas;
+  }
+
+  private static boolean isSpecial(String flags) {
+    return flags.contains(" lo") || flags.contains(" wf");
   }
 
   private static Area parse(String[] words) {
@@ -62,6 +67,12 @@ public record Area(long start, long end) {
     return new Area(
         Long.parseUnsignedLong(words[0].substring(0, dash), 16),
         Long.parseUnsignedLong(words[0].substring(dash + 1), 16));
+  }
+
+  /** Whether any of its pages are locked in memory, see mlock(2). */
+  static boolean someLocked(int pid) throws IOException {
+    return Files.readAllLines(Path.of("/proc/" + pid + "/status")).stream()
+        .anyMatch(line -> line.startsWith("VmLck:") && !line.contains("\t       0 kB"));
   }
 
   /** What is left of it without a range. */

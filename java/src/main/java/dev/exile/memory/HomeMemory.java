@@ -73,6 +73,19 @@ public final class HomeMemory implements Closeable {
   // ---- While the tree runs. ----
 
   /**
+   * Opens the processes, without watching them: in the freeze that would take its time.
+   *
+   * @param pids of the tree, as it is now
+   */
+  public void meet(List<Integer> pids) throws IOException {
+    for (int pid : pids) {
+      if (Files.exists(Path.of("/proc/" + pid))) {
+        processes.put(pid, new ProcessMemory(pid, null));
+      }
+    }
+  }
+
+  /**
    * Looks at what was written since the last time, and watches from now on; where nothing can be
    * tracked, does nothing.
    *

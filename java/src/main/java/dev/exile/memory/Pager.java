@@ -28,9 +28,11 @@ import org.slf4j.LoggerFactory;
 public final class Pager implements Closeable {
   private static final Logger LOG = LoggerFactory.getLogger(Pager.class);
   private static final int START_SECONDS = 10;
+  private static final int AGAIN_SECONDS = 3;
+  private static final int AGAIN_MILLIS = 20;
 
   private final Path path;
-  private final Line questions;
+  private Line questions;
   private Line follower;
 
   /** How one process's pages stand. */
@@ -42,7 +44,10 @@ public final class Pager implements Closeable {
     /** A thread waits for a page that is missing. */
     void wanted(int pid, long address);
 
-    /** The pager has ended, although it was not told to. */
+    /** One of its two processes was killed: what it was told last is to be told again. */
+    void hungUp();
+
+    /** Both of them were, although it had not been told to end. */
     void died();
   }
 
@@ -126,7 +131,7 @@ public final class Pager implements Closeable {
 
   /** The store has this range by now. */
   public void here(int pid, long start, long end) throws IOException {
-    synchronized (questions) {
+    synchronized (this) {
       questions.say("here %d %x %x".formatted(pid, start, end));
     }
   }
@@ -158,7 +163,7 @@ public final class Pager implements Closeable {
 
   private List<String[]> list(String question, String word) throws IOException {
     List<String[]> lines = new ArrayList<>();
-    synchronized (questions) {
+    synchronized (this) {
       questions.say(question);
       while (true) {
         String line = questions.hear();
@@ -174,7 +179,7 @@ public final class Pager implements Closeable {
   }
 
   private void ask(String question, String expected) throws IOException {
-    synchronized (questions) {
+    synchronized (this) {
       questions.say(question);
       String answer = questions.hear();
       if (!answer.startsWith(expected)) {
@@ -209,9 +214,34 @@ public final class Pager implements Closeable {
       }
     } catch (IOException e) {
       if (isCurrent(line)) {
-        listener.died();
+        again(listener);
       }
     }
+  }
+
+  private void again(Listener listener) {
+    LOG.warn("{}: the pager hangs up", path);
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(AGAIN_SECONDS);
+    while (System.nanoTime() < deadline) {
+      try {
+        Line next = Line.to(path);
+        synchronized (this) {
+          questions.channel().close();
+          questions = next;
+        }
+        listener.hungUp();
+        return;
+      } catch (IOException e) {
+        LOG.debug("{}: {}", path, e.getMessage());
+      }
+      try {
+        TimeUnit.MILLISECONDS.sleep(AGAIN_MILLIS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return;
+      }
+    }
+    listener.died();
   }
 
   private synchronized boolean isCurrent(Line line) {
@@ -234,7 +264,7 @@ public final class Pager implements Closeable {
   }
 
   private int pid() throws IOException {
-    synchronized (questions) {
+    synchronized (this) {
       questions.say("pid");
       return Integer.parseInt(questions.hear().split(" ", -1)[1]);
     }

@@ -23,6 +23,11 @@ final class ProcessMemory implements Closeable {
   private final PagemapScan scan;
   private final Sent sent = new Sent();
 
+  /**
+   * Looked for before the freeze, as it takes long; what locks pages later is noticed all the same.
+   */
+  private final boolean hasSpecial;
+
   /** Null: nothing is known of what it writes. */
   private Tracker tracker;
 
@@ -37,6 +42,7 @@ final class ProcessMemory implements Closeable {
   ProcessMemory(int pid, Tracker tracker) throws IOException {
     this.pid = pid;
     this.tracker = tracker;
+    this.hasSpecial = !Area.of(pid, true).equals(Area.of(pid, false));
     this.scan = PagemapScan.of(pid);
     try {
       memory = FileChannel.open(Path.of("/proc/" + pid + "/mem"), StandardOpenOption.READ);
@@ -56,7 +62,7 @@ final class ProcessMemory implements Closeable {
   PageSet look() throws IOException {
     PageSet found = new PageSet();
     tracker.begin();
-    for (Area area : Area.of(pid)) {
+    for (Area area : Area.of(pid, false)) {
       Tracker.Written written = tracker.look(area);
       if (written.all()) {
         sent.isVoid(area.start(), area.end());
@@ -94,7 +100,7 @@ final class ProcessMemory implements Closeable {
 
   /** Finds out what is still due, and leaves nothing of a tracker in it. */
   void freeze(PageSender sender) throws IOException, InterruptedException {
-    areas = withoutThreads(Area.of(pid));
+    areas = withoutThreads(Area.of(pid, hasSpecial || Area.someLocked(pid)));
     PageSet populated = new PageSet();
     PageSet written = new PageSet();
     for (Area area : areas) {

@@ -132,7 +132,6 @@ final class ArrivedMemory implements Pager.Listener {
     }
     PageImages.restoreAll(site.images(facts.id));
     starting.listen(site.images(facts.id));
-    starting.follow(this);
     askForMissing();
     return true;
   }
@@ -163,7 +162,11 @@ final class ArrivedMemory implements Pager.Listener {
   private void askForMissing() throws IOException {
     PageStream asking = stream;
     Pager knowing = pager;
-    if (asking == null || knowing == null || facts.missingBytes == 0) {
+    if (knowing == null) {
+      return;
+    }
+    knowing.follow(this); // tells again what is waited for
+    if (asking == null || facts.missingBytes == 0) {
       return;
     }
     for (int pid : facts.members) {
@@ -172,7 +175,6 @@ final class ArrivedMemory implements Pager.Listener {
             new PageStream.Head(Pages.MISSING, pid, range.start(), range.end() - range.start()));
       }
     }
-    knowing.follow(this); // tells again what is waited for
   }
 
   @Override
@@ -184,6 +186,15 @@ final class ArrivedMemory implements Pager.Listener {
       }
     } catch (IOException e) {
       LOG.debug("{}: asked again over the next stream: {}", facts.id, e.getMessage());
+    }
+  }
+
+  @Override
+  public void hungUp() {
+    try {
+      askForMissing(); // what was said last may be lost: it comes again
+    } catch (IOException e) {
+      LOG.warn("{}: {}", facts.id, e.getMessage()); // watch() asks again
     }
   }
 

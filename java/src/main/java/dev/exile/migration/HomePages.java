@@ -121,6 +121,9 @@ final class HomePages implements AutoCloseable {
 
   /** Step 2: what travels while the process runs. */
   void whileRunning(Algorithm.Tree tree) throws IOException, InterruptedException {
+    if (trackers == null) {
+      memory.meet(tree.pids());
+    }
     algorithm.whileRunning(memory, tree);
     facts.rounds = memory.rounds();
   }
