@@ -33,6 +33,14 @@ public final class HomeMemory implements Closeable {
   /** What the link was seen to take, in bytes per millisecond; 0 before. */
   private double rate;
 
+  // Of the pass that is under way.
+  private long passTotal;
+  private long passCovered;
+  private long passNanos;
+  private long lookedNanos;
+  private long dirtyRate;
+  private boolean frozen;
+
   /**
    * @param trackers null: nothing is tracked
    * @param mayLeavePages whether the destination can run the tree before all pages are there
@@ -120,10 +128,13 @@ public final class HomeMemory implements Closeable {
   public Round round(List<Integer> pids) throws IOException, InterruptedException {
     long began = System.nanoTime();
     long before = sender.bytes();
-    long pages = 0;
     look(pids);
+    long pages = looked.values().stream().mapToLong(PageSet::pages).sum();
+    dirtyRate =
+        rounds.isEmpty() ? 0 : pages * PageSet.PAGE * 1_000_000_000L / (began - lookedNanos + 1);
+    lookedNanos = began;
+    beginPass(pages);
     for (Map.Entry<Integer, PageSet> found : looked.entrySet()) {
-      pages += found.getValue().pages();
       processes.get(found.getKey()).send(found.getValue(), sender);
     }
     sender.await();
@@ -147,10 +158,26 @@ public final class HomeMemory implements Closeable {
     return (long) (known * millis);
   }
 
+  private void beginPass(long pages) {
+    passTotal = pages * PageSet.PAGE;
+    passCovered = sender.covered();
+    passNanos = System.nanoTime();
+  }
+
+  /** How it travels just now; on the thread that sends. */
+  public Progress progress() {
+    long done = sender.covered() - passCovered;
+    long millis = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - passNanos);
+    long speed = millis == 0 ? 0 : done * 1000 / millis;
+    return Progress.of(frozen ? 0 : rounds.size() + 1, done, passTotal, dirtyRate, speed);
+  }
+
   // ---- In the freeze. ----
 
   /** The tree stands: finds out what is due. Nothing of a tracker is left in it. */
   public void freeze(List<Integer> pids) throws IOException, InterruptedException {
+    frozen = true;
+    dirtyRate = 0;
     for (int gone : new ArrayList<>(processes.keySet())) {
       if (!pids.contains(gone)) {
         processes.remove(gone).close();
@@ -189,6 +216,7 @@ public final class HomeMemory implements Closeable {
 
   /** Sends so many of those bytes. */
   public void sendDue(long limit) throws IOException, InterruptedException {
+    beginPass(Math.min(limit, dueBytes()) / PageSet.PAGE);
     long left = limit;
     for (ProcessMemory process : processes.values()) {
       left -= process.sendDue(sender, left);

@@ -64,8 +64,12 @@ final class HomePages implements AutoCloseable {
             onDemand,
             bytes -> {
               facts.sent(bytes);
-              listener.bytes(facts.id, facts.bytesTransferred, facts.residentBytes);
+              listener.memory(facts.id, memory().progress());
             });
+  }
+
+  private HomeMemory memory() {
+    return memory;
   }
 
   /** Where exile-veil.so reads what CRIU is not to look at. */
