@@ -87,9 +87,24 @@ public final class HomeMemory implements Closeable {
    */
   public void meet(List<Integer> pids) throws IOException {
     for (int pid : pids) {
-      if (Files.exists(Path.of("/proc/" + pid))) {
+      try {
         processes.put(pid, new ProcessMemory(pid, null));
+      } catch (IOException e) {
+        throwUnlessEnded(pid, e);
       }
+    }
+  }
+
+  /** One that only waits for its parent has no memory any more, either. */
+  private static void throwUnlessEnded(int pid, IOException e) throws IOException {
+    String sizes;
+    try {
+      sizes = Files.readString(Path.of("/proc/" + pid + "/statm"));
+    } catch (IOException gone) {
+      return;
+    }
+    if (!sizes.startsWith("0 ")) {
+      throw e;
     }
   }
 
@@ -113,9 +128,7 @@ public final class HomeMemory implements Closeable {
         }
         looked.put(pid, process.look());
       } catch (IOException e) {
-        if (Files.exists(Path.of("/proc/" + pid))) {
-          throw e;
-        } // else it has ended
+        throwUnlessEnded(pid, e);
       }
     }
   }
@@ -184,12 +197,22 @@ public final class HomeMemory implements Closeable {
       }
     }
     for (int pid : pids) {
-      ProcessMemory process = processes.get(pid);
-      if (process == null) {
-        process = new ProcessMemory(pid, null); // it was born during the last round
-        processes.put(pid, process);
+      try {
+        ProcessMemory process = processes.get(pid);
+        if (process == null) {
+          process = new ProcessMemory(pid, null); // it was born during the last round
+          processes.put(pid, process);
+        }
+        process.freeze(sender);
+      } catch (PageSender.UnreadableException e) {
+        throw e;
+      } catch (IOException e) {
+        throwUnlessEnded(pid, e);
+        ProcessMemory ended = processes.remove(pid);
+        if (ended != null) {
+          ended.close();
+        }
       }
-      process.freeze(sender);
     }
   }
 
@@ -239,8 +262,12 @@ public final class HomeMemory implements Closeable {
     Files.write(file, lines);
   }
 
-  /** What the destination is to make of it. */
-  public List<Plan> plans() {
+  /**
+   * What the destination is to make of it.
+   *
+   * @param flushed whether all that was sent has gone to a store
+   */
+  public List<Plan> plans(boolean flushed) {
     List<Plan> plans = new ArrayList<>();
     for (ProcessMemory process : processes.values()) {
       List<Long> areas = new ArrayList<>();
@@ -248,7 +275,8 @@ public final class HomeMemory implements Closeable {
       List<Long> missing = new ArrayList<>();
       // No range reaches from one area into the next: they may be moved apart there.
       for (Area area : process.areas()) {
-        process.due().within(area.start(), area.end(), (s, e) -> missing.addAll(List.of(s, e)));
+        PageSet left = flushed ? process.sentData() : process.due();
+        left.within(area.start(), area.end(), (s, e) -> missing.addAll(List.of(s, e)));
       }
       plans.add(new Plan(process.pid(), areas, missing));
     }
