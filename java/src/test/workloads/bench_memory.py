@@ -1,7 +1,7 @@
 """The benchmark of memory, as `scripts/bench memory` and `scripts/bench tracker` start it, on a test bed a, b, c that is up.
 
     bench_memory.py memory TESTBED NAME CRIU SIZES RUNS ALGORITHMS LOADS
-    bench_memory.py tracker TESTBED NAME MEGABYTES PAIRS
+    bench_memory.py tracker TESTBED NAME SHIM PAIRS
 
 Ended by SIGINT it prints the table of what has been measured so far.
 """
@@ -16,9 +16,13 @@ import time
 PORT = 6379
 COPY_PORT = 9000
 WRITES_PER_SECOND = 2000
+TRACKED_MEGABYTES = 512
+TRACKED_KEYS = 50_000
+REQUESTS = 100_000
+REARM_MILLIS = 500
 PLAIN = "plain CRIU"
 VALUES_PER_MEGABYTE = 250  # so that all of redis is about as large as the size asked for
-BASE_MEGABYTES = 4
+BASE_MEGABYTES = 12
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = "/usr/bin/python3"
 
@@ -254,9 +258,41 @@ def memory(bed, criu, sizes, runs, algorithms, loads):
     table(measured, sizes, systems, loads)
 
 
+def throughput(bed, value_bytes):
+    """Requests a second: SETs of redis-benchmark's 50 clients over a's loopback."""
+    words = ["-t", "set", "-d", value_bytes, "-r", TRACKED_KEYS, "-n", REQUESTS, "--csv"]
+    return float(bed.run("a", "redis-benchmark", *words).splitlines()[-1].split(",")[1].strip('"'))
+
+
+def tracker(bed, shim, pairs):
+    """Whether it is on or off first changes from pair to pair."""
+    sizes = (64, 4096)
+    pid, *_ = serve(bed, TRACKED_MEGABYTES)
+    measured = {(size, on): [] for size in sizes for on in (True, False)}
+    found = []
+    for size in sizes:
+        throughput(bed, size)  # makes the keys
+    for pair in range(int(pairs)):
+        for size in sizes:
+            for on in (True, False) if pair % 2 else (False, True):
+                tracked = bed.python("a", "tracked.py", shim, pid, REARM_MILLIS) if on else None
+                measured[size, on].append(throughput(bed, size))
+                if tracked:
+                    found.append(end(tracked))
+        said = {"pair": pair + 1, "machine": os.getloadavg()[0]}
+        said |= {f"{size} {'on' if on else 'off'}": results[-1] for (size, on), results in measured.items()}
+        print(json.dumps(said | {"rounds, pages": found[-len(sizes) :]}), file=sys.stderr, flush=True)
+    print("%-12s %12s %12s %22s" % ("value bytes", "on, SET/s", "off, SET/s", "on / off, of the pairs"))
+    for size in sizes:
+        on, off = measured[size, True], measured[size, False]
+        ratio = statistics.median(one / other for one, other in zip(on, off))
+        print("%-12d %12.0f %12.0f %22.3f" % (size, statistics.median(on), statistics.median(off), ratio))
+    gone(bed, pid)
+
+
 def main():
     job, testbed, name, *rest = sys.argv[1:]
-    {"memory": memory}[job](Bed(testbed, name), *rest)
+    {"memory": memory, "tracker": tracker}[job](Bed(testbed, name), *rest)
 
 
 if __name__ == "__main__":
