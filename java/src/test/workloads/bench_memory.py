@@ -1,16 +1,19 @@
 """The benchmark of memory, as `scripts/bench memory` and `scripts/bench tracker` start it, on a test bed a, b, c that is up.
 
     bench_memory.py memory TESTBED NAME CRIU SIZES RUNS ALGORITHMS LOADS
-    bench_memory.py tracker TESTBED NAME SHIM PAIRS
+    bench_memory.py tracker TESTBED NAME SHIM PAIRS REQUESTS
 
 Ended by SIGINT it prints the table of what has been measured so far.
 """
 
 import json
 import os
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 PORT = 6379
@@ -18,7 +21,6 @@ COPY_PORT = 9000
 WRITES_PER_SECOND = 2000
 TRACKED_MEGABYTES = 512
 TRACKED_KEYS = 50_000
-REQUESTS = 100_000
 REARM_MILLIS = 500
 PLAIN = "plain CRIU"
 VALUES_PER_MEGABYTE = 250  # so that all of redis is about as large as the size asked for
@@ -63,15 +65,35 @@ def end(started):
     return said.split()
 
 
-def serve(bed, megabytes):
-    """A fresh redis on a: its PID, the number of its values, their digest and its resident bytes."""
-    options = ["--port", PORT, "--save", "", "--protected-mode", "no"]
-    # A service of the host: its standard streams are of the host's own mounts.
-    pid = bed.run("a", "sh", "-c", 'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!', "sh", "redis-server", *options)
-    await_that("redis answers", lambda: bed.run("a", "redis-cli", "ping", check=False) == "PONG")
-    values = (megabytes - BASE_MEGABYTES) * VALUES_PER_MEGABYTE // 64 * 64
-    digest = bed.ask("a", "fill", "127.0.0.1", PORT, values)
-    return pid, values, digest, resident(bed, pid)
+class Data:
+    """Servers are filled once for each size; each run's own loads what that one has saved."""
+
+    def __init__(self, bed):
+        self.bed, self.directory, self.digests = bed, tempfile.mkdtemp(prefix="exile-bench-"), {}
+
+    def close(self):
+        shutil.rmtree(self.directory)
+
+    def serve(self, megabytes):
+        """A fresh redis on a: its PID, the number of its values, their digest and its resident bytes."""
+        values = (megabytes - BASE_MEGABYTES) * VALUES_PER_MEGABYTE // 64 * 64
+        if megabytes not in self.digests:
+            pid = self.start(megabytes)
+            self.digests[megabytes] = self.bed.ask("a", "fill", "127.0.0.1", PORT, values)
+            self.bed.run("a", "redis-cli", "save")
+            gone(self.bed, pid)
+        pid = self.start(megabytes)
+        return pid, values, self.digests[megabytes], resident(self.bed, pid)
+
+    def start(self, megabytes):
+        options = ["--port", PORT, "--save", "", "--protected-mode", "no"]
+        options += ["--dir", self.directory, "--dbfilename", f"{megabytes}.rdb"]
+        options += ["--rdbcompression", "no", "--rdbchecksum", "no"]
+        # A service of the host: its standard streams are of the host's own mounts.
+        begin = 'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!'
+        pid = self.bed.run("a", "sh", "-c", begin, "sh", "redis-server", *options)
+        await_that("redis answers", lambda: self.bed.run("a", "redis-cli", "ping", check=False) == "PONG")
+        return pid
 
 
 def resident(bed, pid):
@@ -140,9 +162,9 @@ def by_criu(bed, criu, pid):
     return result, receiver
 
 
-def measure(bed, criu, system, size, load):
+def measure(bed, data, criu, system, size, load):
     """One move of a fresh redis."""
-    pid, values, digest, before = serve(bed, size)
+    pid, values, digest, before = data.serve(size)
     hosts = bed.address("a") if system != PLAIN else f"{bed.address('a')},{bed.address('b')}"
     receiver = writer = None
     pinger = bed.python("c", "redis_memory.py", "ping", hosts, PORT)
@@ -233,7 +255,7 @@ def ratios(measured, sizes, loads):
             say(what, frozen(load, size, "total-copy"), frozen(load, size, PLAIN), 1.0, strict=True)
 
 
-def memory(bed, criu, sizes, runs, algorithms, loads):
+def memory(bed, data, criu, sizes, runs, algorithms, loads):
     sizes, runs, algorithms, loads = [int(size) for size in sizes.split()], int(runs), algorithms.split(), loads.split()
     systems = [PLAIN, *algorithms]
     measured = {}
@@ -244,7 +266,7 @@ def memory(bed, criu, sizes, runs, algorithms, loads):
                     # Another one begins each round: what the one before leaves behind hits all alike.
                     for system in systems[run % len(systems) :] + systems[: run % len(systems)]:
                         try:
-                            result = measure(bed, criu, system, size, load)
+                            result = measure(bed, data, criu, system, size, load)
                         except (RuntimeError, ValueError, OSError) as problem:
                             print(f"bench: {system} {size} MB {load}: {problem}", file=sys.stderr, flush=True)
                             if "no algorithm is called" in str(problem):
@@ -258,25 +280,25 @@ def memory(bed, criu, sizes, runs, algorithms, loads):
     table(measured, sizes, systems, loads)
 
 
-def throughput(bed, value_bytes):
+def throughput(bed, value_bytes, requests):
     """Requests a second: SETs of redis-benchmark's 50 clients over a's loopback."""
-    words = ["-t", "set", "-d", value_bytes, "-r", TRACKED_KEYS, "-n", REQUESTS, "--csv"]
+    words = ["-t", "set", "-d", value_bytes, "-r", TRACKED_KEYS, "-n", requests, "--csv"]
     return float(bed.run("a", "redis-benchmark", *words).splitlines()[-1].split(",")[1].strip('"'))
 
 
-def tracker(bed, shim, pairs):
+def tracker(bed, data, shim, pairs, requests):
     """Whether it is on or off first changes from pair to pair."""
     sizes = (64, 4096)
-    pid, *_ = serve(bed, TRACKED_MEGABYTES)
+    pid, *_ = data.serve(TRACKED_MEGABYTES)
     measured = {(size, on): [] for size in sizes for on in (True, False)}
     found = []
     for size in sizes:
-        throughput(bed, size)  # makes the keys
+        throughput(bed, size, requests)  # makes the keys
     for pair in range(int(pairs)):
         for size in sizes:
             for on in (True, False) if pair % 2 else (False, True):
                 tracked = bed.python("a", "tracked.py", shim, pid, REARM_MILLIS) if on else None
-                measured[size, on].append(throughput(bed, size))
+                measured[size, on].append(throughput(bed, size, requests))
                 if tracked:
                     found.append(end(tracked))
         said = {"pair": pair + 1, "machine": os.getloadavg()[0]}
@@ -292,7 +314,14 @@ def tracker(bed, shim, pairs):
 
 def main():
     job, testbed, name, *rest = sys.argv[1:]
-    {"memory": memory, "tracker": tracker}[job](Bed(testbed, name), *rest)
+    # Also where it was started in the background, with the signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    bed = Bed(testbed, name)
+    data = Data(bed)
+    try:
+        {"memory": memory, "tracker": tracker}[job](bed, data, *rest)
+    finally:
+        data.close()
 
 
 if __name__ == "__main__":
