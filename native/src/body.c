@@ -202,7 +202,7 @@ int body_aim(const struct body *body, const struct body_plan *plan)
         if (error < 0)
             break;
         if (tid == body->executor)
-            become_enter(&become, &regs);
+            become_enter(&become, plan->keep_memory, &regs);
         else
             become_wait(&become, &regs);
         error = trace_set_regs(tid, &regs);

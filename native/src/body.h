@@ -29,6 +29,7 @@ struct body_plan {
     const char *id;
     const char *socket;
     const char *title;
+    bool keep_memory; /* in a child of the deputy's, see memory.h */
 };
 
 /* Attaches and stops all threads. Frozen: nothing runs. -ESRCH: it is dead. */

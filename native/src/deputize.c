@@ -6,9 +6,13 @@
  * frozen cgroup; body.h says why no death of ours sets a body free. A second run does the ones that are left.
  * What the program's and the socket's paths must be like: rehearse.c.
  *
+ * --keep-memory: the memory of each lives on in a child of its deputy (memory.h), for those who can read it.
+ *
  * Lines on stdout, per process:
  *   body PID                  what was told as held of this PID by an earlier run is void
  *   held PID TID SIGINFO      a signal for a thread that is no more; to be forwarded before the deputy's own
+ *   memory PID KEEPER         its memory is now KEEPER's
+ *   no-memory PID TEXT        it is gone
  *   deputy PID                it is one; what it now finds in its queues it forwards itself
  *   gone PID STATUS           it ended instead (a SIGKILL from elsewhere): its wait status; -1: not known
  *   error PID TEXT            this one stays frozen, or (after the move) is still on its way by itself
@@ -17,6 +21,7 @@
 #include "body.h"
 #include "cgroup.h"
 #include "lines.h"
+#include "memory.h"
 #include "proc.h"
 #include "rehearse.h"
 #include "sys.h"
@@ -66,6 +71,9 @@ static int take_option(struct deputize *job, int option, char *value)
     case 'p':
         job->plan.program = value;
         return *value == '/' ? 0 : usage_error("deputize: --program takes an absolute path");
+    case 'm':
+        job->plan.keep_memory = true;
+        return 0;
     case 'b':
         if (job->back_count == MAX_BACKS)
             return usage_error("deputize: more than %d --back", MAX_BACKS);
@@ -83,7 +91,8 @@ static int parse(int argc, char **argv, struct deputize *job)
         {"cgroup", required_argument, NULL, 'c'},  {"id", required_argument, NULL, 'i'},
         {"socket", required_argument, NULL, 's'},  {"title", required_argument, NULL, 't'},
         {"back", required_argument, NULL, 'b'},
-        {"program", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0},
+        {"program", required_argument, NULL, 'p'}, {"keep-memory", no_argument, NULL, 'm'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -148,6 +157,16 @@ static bool is_ending(pid_t pid)
     return ending;
 }
 
+static void tell_memory(pid_t pid)
+{
+    pid_t keeper = memory_await(pid);
+
+    if (keeper > 0)
+        line_say(1, "memory %d %d", pid, keeper);
+    else
+        line_say(1, "no-memory %d %s", pid, strerror(-keeper));
+}
+
 /* 0: deputy, or gone. */
 static int deputize(const struct deputize *job, pid_t pid)
 {
@@ -163,6 +182,8 @@ static int deputize(const struct deputize *job, pid_t pid)
     }
     gone = error == -ESRCH || error == -ECHILD || (error < 0 && is_ending(pid));
     body_free(&body, gone, &status);
+    if (error == 0 && job->plan.keep_memory)
+        tell_memory(pid);
     if (error == 0)
         line_say(1, "deputy %d", pid);
     else if (gone)

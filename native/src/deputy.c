@@ -15,11 +15,14 @@
  * the agent is away, or does not acknowledge, nothing is taken: the kernel's queue coalesces and refuses as
  * it always does.
  *
+ * The process's old memory may live on in a child of ours (memory.h), which does nothing; at its end it is reaped.
+ *
  * None of the process's descriptors stays open: what must stay, others hold, and whoever has the other end of
  * a pipe is to see its end when they let go.
  */
 #include "deputy.h"
 #include "lines.h"
+#include "memory.h"
 #include "proc.h"
 #include "queue.h"
 #include "siginfo.h"
@@ -56,6 +59,7 @@ struct deputy {
     const char *id;
     const char *path;
     char *stands; /* in our environment, where the job watch reads it */
+    int memory;  /* a pidfd of who has our old memory, or -1 */
     int signals; /* a signalfd, only to be polled */
     struct kept kept[WINDOW]; /* number n is at n % WINDOW */
     uint64_t next;            /* number of the next signal */
@@ -231,10 +235,15 @@ static void live(struct deputy *deputy)
         struct pollfd events[] = {
             {.fd = deputy->in.fd, .events = POLLIN},
             {.fd = connected && !is_full(deputy) ? deputy->signals : -1, .events = POLLIN},
+            {.fd = deputy->memory, .events = POLLIN},
         };
 
-        if (poll(events, 2, connected ? -1 : sys_left_ms(deputy->next_try)) < 0 && errno != EINTR)
+        if (poll(events, 3, connected ? -1 : sys_left_ms(deputy->next_try)) < 0 && errno != EINTR)
             sys_sleep_ms(RETRY_MS);
+        if (memory_reap() && deputy->memory >= 0) {
+            close(deputy->memory);
+            deputy->memory = -1;
+        }
         /* Commands first: what made the agent speak came before what is pending now. */
         read_commands(deputy);
         if (deputy->in.fd < 0 && sys_left_ms(deputy->next_try) == 0)
@@ -284,6 +293,7 @@ static int start(struct deputy *deputy)
     if (!deputy->path || queue_open() < 0)
         return -EINVAL;
     disarm_timers();
+    deputy->memory = memory_watch();
     deputy->signals = queue_poll_fd();
     return deputy->signals < 0 ? deputy->signals : 0;
 }

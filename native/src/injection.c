@@ -1,35 +1,17 @@
 #include "injection.h"
+#include "detour.h"
 #include "proc.h"
 #include "sys.h"
 #include "trace.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <unistd.h>
 
 enum {
     RUN_TIMEOUT_MS = 1000,
     LEAVE_TIMEOUT_MS = 3000,
-    RSEQ_TRIES = 20,
 };
-
-/* A stopped thread, as it was. */
-struct context {
-    struct user_regs_struct regs;
-    uint64_t mask;
-};
-
-/* Lets a stopped thread run for a moment and stops it again. */
-static int step(pid_t tid, unsigned int microseconds)
-{
-    int error = trace_continue(tid, 0);
-
-    if (error < 0)
-        return error;
-    usleep(microseconds);
-    return trace_stop(tid);
-}
 
 /*
  * Looks where a thread is, and sends it on if it waits in the stub. One that stands already is run on a
@@ -53,7 +35,7 @@ static int look_at(pid_t tid, bool standing, uint64_t base, enum inject_place *p
         return error < 0 ? error : -ESRCH;
     if (error < 0 || !standing)
         return error;
-    return *place == INJECT_OUTSIDE ? 0 : step(tid, 2000);
+    return *place == INJECT_OUTSIDE ? 0 : detour_step(tid, 2000);
 }
 
 /*
@@ -87,31 +69,6 @@ static int await_leaving(pid_t pid, pid_t standing, uint64_t base)
     return error < 0 ? error : seen;
 }
 
-/*
- * A thread in the middle of a restartable sequence must not be led elsewhere and back: the kernel would not
- * see that it was away, and not restart the sequence. So it runs on until it is out.
- */
-static int leave_rseq(pid_t tid)
-{
-    for (int i = 0; i < RSEQ_TRIES; i++) {
-        struct __ptrace_rseq_configuration rseq = {0};
-        long section;
-        int error;
-
-        /* An older kernel cannot tell; sequences of a few instructions are then hit with little chance. */
-        if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, tid, sizeof(rseq), &rseq) < 0 || !rseq.rseq_abi_pointer)
-            return 0;
-        errno = 0;
-        section = ptrace(PTRACE_PEEKDATA, tid, rseq.rseq_abi_pointer + 8, NULL);
-        if (errno || section == 0)
-            return 0;
-        error = step(tid, 10);
-        if (error < 0)
-            return error;
-    }
-    return -ETIMEDOUT;
-}
-
 /* Reads the head of a stub; true if its numbers are ours. */
 static bool is_ours(const struct injection *injection, struct inject_head *head)
 {
@@ -130,7 +87,7 @@ static int find_room(struct injection *injection)
     /* Not so after the process has executed another program. */
     if (is_ours(injection, &head))
         return head.number == injection->order.head.number && head.sent;
-    error = proc_padding(injection->pid, INJECT_SIZE, INJECT_MAGIC, &injection->base, &used);
+    error = proc_padding(injection->pid, INJECT_SIZE, 0, INJECT_MAGIC, &injection->base, &used);
     if (error < 0 || !used)
         return error;
     seen = await_leaving(injection->pid, injection->thread, injection->base);
@@ -207,15 +164,7 @@ static int mark_sent(const struct injection *injection)
                       sizeof(sent));
 }
 
-/* The mask first: as long as the registers lead into the stub, the thread finds back alone. */
-static int put_back(pid_t tid, const struct context *context)
-{
-    int error = trace_set_mask(tid, context->mask);
-
-    return error < 0 ? error : trace_set_regs(tid, &context->regs);
-}
-
-static int aim(const struct injection *injection, const struct context *context)
+static int aim(const struct injection *injection, const struct detour *context)
 {
     struct user_regs_struct regs = context->regs;
     struct inject_order order = injection->order;
@@ -236,7 +185,7 @@ static int aim(const struct injection *injection, const struct context *context)
 static int inject_standing(struct injection *injection, int *number)
 {
     pid_t tid = injection->thread;
-    struct context context;
+    struct detour context;
     enum inject_place place = INJECT_BEFORE;
     int failure = 0;
     int given = 0;
@@ -244,16 +193,9 @@ static int inject_standing(struct injection *injection, int *number)
 
     if (result != 0)
         return result < 0 ? result : 0;
-    result = leave_rseq(tid);
-    if (result == 0)
-        result = trace_get_regs(tid, &context.regs);
-    if (result == 0)
-        result = trace_get_mask(tid, &context.mask);
+    result = detour_begin(tid, &context);
     if (result < 0)
         return result;
-    if (!regs_are_64_bit(&context.regs))
-        return -ENOEXEC;
-    regs_undo_interrupt(&context.regs);
     result = aim(injection, &context);
     if (result == 0)
         result = run(tid, injection->base, &place, &failure, &given);
@@ -265,7 +207,7 @@ static int inject_standing(struct injection *injection, int *number)
     if (place == INJECT_OUTSIDE || result < 0)
         return result < 0 ? result : 0;
     *number = result == 1 ? given : 0;
-    result = put_back(tid, &context);
+    result = detour_put_back(tid, &context);
     if (result < 0)
         return result;
     if (place == INJECT_FAILED)
@@ -301,7 +243,7 @@ void injection_wipe(pid_t pid)
     int error = trace_stand(pid, 0);
 
     if (error == 0)
-        error = proc_padding(pid, INJECT_SIZE, INJECT_MAGIC, &base, &used);
+        error = proc_padding(pid, INJECT_SIZE, 0, INJECT_MAGIC, &base, &used);
     if (error == 0 && used)
         error = await_leaving(pid, pid, base);
     if (error >= 0 && used)

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JOBS "jobs: freeze, cell, hook, rehearse, deputize, watch, post, settle, pump, park"
+#define JOBS                                                                                                   \
+    "jobs: freeze, cell, hook, rehearse, deputize, watch, post, settle, pump, park, pager, fill, track"
 
 static const struct {
     const char *name;
@@ -16,7 +17,8 @@ static const struct {
     {"freeze", job_freeze},     {"cell", job_cell},         {"hook", job_hook},
     {"rehearse", job_rehearse}, {"deputize", job_deputize}, {"watch", job_watch},
     {"post", job_post},         {"settle", job_settle},     {"pump", job_pump},
-    {"park", job_park},
+    {"park", job_park},         {"pager", job_pager},       {"fill", job_fill},
+    {"track", job_track},
 };
 
 int main(int argc, char **argv)

@@ -76,6 +76,7 @@ int proc_code_area(pid_t pid, size_t size, uint64_t *start)
 struct padding_search {
     int memory;
     size_t size;
+    size_t above;
     uint64_t magic;
     uint64_t found;
     bool used;
@@ -84,10 +85,11 @@ struct padding_search {
 static int look_for_padding(const struct mapping *mapping, void *context)
 {
     struct padding_search *search = context;
-    uint64_t at = (mapping->end - search->size) & ~15ULL;
+    uint64_t at = (mapping->end - search->above - search->size) & ~15ULL;
     char bytes[4096];
 
-    if (!is_code(mapping) || mapping->rights[1] == 'w' || mapping->end - mapping->start < search->size)
+    if (!is_code(mapping) || mapping->rights[1] == 'w' ||
+        mapping->end - mapping->start < search->above + search->size)
         return 0;
     /* What cannot be read is no place to write to either. */
     if (pread(search->memory, bytes, search->size, (off_t)at) != (ssize_t)search->size)
@@ -101,9 +103,9 @@ static int look_for_padding(const struct mapping *mapping, void *context)
     return 1;
 }
 
-int proc_padding(pid_t pid, size_t size, uint64_t magic, uint64_t *start, bool *used)
+int proc_padding(pid_t pid, size_t size, size_t above, uint64_t magic, uint64_t *start, bool *used)
 {
-    struct padding_search search = {.size = size, .magic = magic};
+    struct padding_search search = {.size = size, .above = above, .magic = magic};
     char path[64];
     int error;
 
@@ -133,6 +135,21 @@ int proc_read(pid_t pid, uint64_t from, void *data, size_t size)
     if (memory < 0)
         return -errno;
     n = pread(memory, data, size, (off_t)from);
+    close(memory);
+    return n == (ssize_t)size ? 0 : -EIO;
+}
+
+int proc_write(pid_t pid, uint64_t to, const void *data, size_t size)
+{
+    char path[64];
+    ssize_t n;
+    int memory;
+
+    snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+    memory = open(path, O_WRONLY | O_CLOEXEC);
+    if (memory < 0)
+        return -errno;
+    n = pwrite(memory, data, size, (off_t)to);
     close(memory);
     return n == (ssize_t)size ? 0 : -EIO;
 }

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,4 +163,57 @@ int proc_status(pid_t pid, pid_t tid, struct proc_status *status)
     snprintf(path, sizeof(path), "/proc/%d/task/%d/status", pid, tid);
     n = sys_read_at(AT_FDCWD, path, text, sizeof(text));
     return n < 0 ? (int)n : proc_parse_status(text, status);
+}
+
+int proc_call(pid_t pid, pid_t tid, struct proc_call *call)
+{
+    char path[64];
+    char text[256];
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", pid, tid);
+    n = sys_read_at(AT_FDCWD, path, text, sizeof(text));
+    if (n < 0)
+        return (int)n;
+    memset(call, 0, sizeof(*call));
+    call->number = -1;
+    /* "running", or the number -1 with only two words behind. */
+    call->blocked = sscanf(text, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64
+                                 " %*x %" SCNx64,
+                           &call->number, &call->arguments[0], &call->arguments[1], &call->arguments[2],
+                           &call->arguments[3], &call->arguments[4], &call->arguments[5], &call->ip) == 8;
+    return 0;
+}
+
+int proc_exit_signal(pid_t pid)
+{
+    char path[64];
+    char text[1024];
+    const char *rest;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    n = sys_read_at(AT_FDCWD, path, text, sizeof(text));
+    if (n < 0)
+        return (int)n;
+    /* The 38th word, and the name, which may hold anything, is the second. */
+    rest = strrchr(text, ')');
+    for (int word = 2; rest && word < 38; word++)
+        rest = strchr(rest + 1, ' ');
+    return rest ? atoi(rest + 1) : -EINVAL;
+}
+
+int proc_name(pid_t pid, char name[16])
+{
+    char path[64];
+    char text[64];
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    n = sys_read_at(AT_FDCWD, path, text, sizeof(text));
+    if (n < 0)
+        return (int)n;
+    text[strcspn(text, "\n")] = 0;
+    snprintf(name, 16, "%.15s", text);
+    return 0;
 }

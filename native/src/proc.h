@@ -41,17 +41,38 @@ must_use int proc_status(pid_t pid, pid_t tid, struct proc_status *status);
 /* Out of the text of a status file: what proc_status() reads. For its test. */
 must_use int proc_parse_status(const char *text, struct proc_status *status);
 
+/* The signal that its parent gets at its end; 0: none. */
+must_use int proc_exit_signal(pid_t pid);
+
+/* The name of its first thread. */
+must_use int proc_name(pid_t pid, char name[16]);
+
 /* Private, executable memory of at least `size` bytes, the vdso if it will do: for code that replaces all. */
 must_use int proc_code_area(pid_t pid, size_t size, uint64_t *start);
 
 /*
  * Private, executable, read-only memory of at least `size` bytes that no program uses: the zeros between the
  * end of a program's (or a library's, or the vdso's) code and the end of its last page. The page may also
- * begin with `magic`, which a user of that area left there. Aligned to 16. -ENOSPC if there is none.
+ * begin with `magic`, which a user of that area left there. Aligned to 16. -ENOSPC if there is none. Above it
+ * stay so many bytes for other users: each of them has its own place.
  */
-must_use int proc_padding(pid_t pid, size_t size, uint64_t magic, uint64_t *start, bool *used);
+must_use int proc_padding(pid_t pid, size_t size, size_t above, uint64_t magic, uint64_t *start, bool *used);
+
+/* What a thread does in the kernel. */
+struct proc_call {
+    bool blocked; /* it sleeps there: the rest is known */
+    long number;  /* of the system call; -1: none */
+    uint64_t arguments[6];
+    uint64_t ip; /* behind the call */
+};
+
+/* Without touching the thread. */
+must_use int proc_call(pid_t pid, pid_t tid, struct proc_call *call);
 
 /* Reads the memory of a process. -EIO if not all could be. */
 must_use int proc_read(pid_t pid, uint64_t from, void *data, size_t size);
+
+/* Writes it, also where the process itself may not: within a page, all or nothing. Not every host allows that. */
+must_use int proc_write(pid_t pid, uint64_t to, const void *data, size_t size);
 
 #endif

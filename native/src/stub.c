@@ -9,6 +9,10 @@
  * become: r12 is executed with r13 and r14. A failure (no memory, the program busy or not there) is tried
  * again ten times a second: to stand here keeps the PID, to exit would tell the parent a lie.
  *
+ * become_keep: first makes a child with the same memory, whose end sends no signal, and which is named and waits for
+ * ever. It leaves the descriptors, ends with its parent (and should that have ended before it said so), and
+ * touches no memory.
+ *
  * inject: only instructions that leave the flags alone (no add, no compare), as those are the interrupted
  * code's. Everything else it changes is loaded from its table at the end. The system call is repeated until
  * it succeeds. The wait is rt_sigtimedwait for no signal at all, begun anew when we (and be it with our last
@@ -32,6 +36,43 @@ __asm__(".pushsection .rodata\n"
         "2: mov $34, %eax\n" /* pause */
         "   syscall\n"
         "   jmp 2b\n"
+        "become_keep_code:\n"
+        "   mov $39, %eax\n" /* getpid */
+        "   syscall\n"
+        "   mov %eax, %r15d\n"
+        "   mov $56, %eax\n"     /* clone(CLONE_VM | CLONE_FILES, NULL, NULL, NULL, 0) */
+        "   mov $0x500, %edi\n"
+        "   xor %esi, %esi\n"
+        "   xor %edx, %edx\n"
+        "   xor %r10d, %r10d\n"
+        "   xor %r8d, %r8d\n"
+        "   syscall\n"
+        "   test %rax, %rax\n"
+        "   jnz become_code\n"
+        "   mov $436, %eax\n" /* close_range(0, ~0, CLOSE_RANGE_UNSHARE) */
+        "   xor %edi, %edi\n"
+        "   mov $0xffffffff, %esi\n"
+        "   mov $2, %edx\n"
+        "   syscall\n"
+        "   test %rax, %rax\n"
+        "   jnz 7f\n"
+        "   mov $157, %eax\n" /* prctl(PR_SET_PDEATHSIG, SIGKILL) */
+        "   mov $1, %edi\n"
+        "   mov $9, %esi\n"
+        "   syscall\n"
+        "   mov $110, %eax\n" /* getppid */
+        "   syscall\n"
+        "   cmp %eax, %r15d\n"
+        "   jne 7f\n"
+        "   mov $157, %eax\n" /* prctl(PR_SET_NAME, name) */
+        "   mov $15, %edi\n"
+        "   lea become_keep_name(%rip), %rsi\n"
+        "   syscall\n"
+        "   jmp become_wait_code\n"
+        "7: mov $60, %eax\n" /* exit(1) */
+        "   mov $1, %edi\n"
+        "   syscall\n"
+        "become_keep_name: .asciz \"" MEMORY_NAME "\"\n"
         "become_code_end:\n"
 
         "inject_code:\n"
@@ -95,7 +136,7 @@ __asm__(".pushsection .rodata\n"
         "inject_code_end:\n"
         ".popsection\n");
 
-extern const uint8_t become_code[], become_wait_code[], become_code_end[];
+extern const uint8_t become_code[], become_wait_code[], become_keep_code[], become_code_end[];
 extern const uint8_t inject_code[], inject_code_enter[], inject_code_called[], inject_code_swapped[];
 extern const uint8_t inject_code_sent[], inject_code_leave[], inject_code_left[], inject_t_start[],
     inject_code_end[];
@@ -181,9 +222,9 @@ static void enter_afresh(struct user_regs_struct *regs, uint64_t ip)
     regs->eflags = FLAGS;
 }
 
-void become_enter(const struct become *become, struct user_regs_struct *regs)
+void become_enter(const struct become *become, bool keep, struct user_regs_struct *regs)
 {
-    enter_afresh(regs, become->base);
+    enter_afresh(regs, become->base + (keep ? offset(become_code, become_keep_code) : 0));
     regs->r12 = become->path;
     regs->r13 = become->argv;
     regs->r14 = become->envp;
@@ -194,8 +235,7 @@ void become_wait(const struct become *become, struct user_regs_struct *regs)
     enter_afresh(regs, become->base + offset(become_code, become_wait_code));
 }
 
-/* Where the kernel would take the thread next, did nobody interfere and no handler run. */
-static void restarted(struct user_regs_struct *regs)
+void regs_restart(struct user_regs_struct *regs)
 {
     if ((long)regs->orig_rax < 0)
         return;
@@ -223,7 +263,7 @@ void inject_build(struct inject *inject, uint64_t base, const struct inject_orde
     uint64_t number = (uint64_t)order->info->si_signo;
     struct inject_table table = {.mask = order->mask, .timeout = {1, 0}, .info = *order->info};
 
-    restarted(&back);
+    regs_restart(&back);
     table.first = (uint64_t)order->pid;
     if (order->tid) {
         table.number = SYS_rt_tgsigqueueinfo;

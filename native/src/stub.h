@@ -1,6 +1,6 @@
 /*
  * The machine code that runs inside other processes, and the registers to start it with. All that knows the
- * CPU (x86-64) is in stub.c and stub_wait.c; the procedures name no register.
+ * CPU (x86-64) is in stub*.c; the procedures name no register.
  *
  * Every stub is built so that it needs nobody: once a thread's registers point at it, the thread gets to the
  * good end alone, whether or not we live to see it.
@@ -8,6 +8,7 @@
 #ifndef EXILE_STUB_H
 #define EXILE_STUB_H
 
+#include "proc.h"
 #include "shim.h"
 #include "siginfo.h"
 
@@ -34,8 +35,11 @@ struct become {
 must_use int become_build(struct become *become, uint64_t base, const char *path, const char *const argv[],
                           const char *const envp[]);
 
-/* Registers for the one thread that executes, and for the others. */
-void become_enter(const struct become *become, struct user_regs_struct *regs);
+/* The name of the child that a body leaves its memory to. */
+#define MEMORY_NAME "exile-memory"
+
+/* Registers for the one thread that executes, and for the others. `keep`: it leaves its memory to a child first. */
+void become_enter(const struct become *become, bool keep, struct user_regs_struct *regs);
 void become_wait(const struct become *become, struct user_regs_struct *regs);
 
 /*
@@ -82,8 +86,56 @@ void inject_leave(uint64_t base, struct user_regs_struct *regs);
 /* Where a stopped thread is; `error` is negative if it failed. */
 enum inject_place inject_place(uint64_t base, const struct user_regs_struct *regs, int *error);
 
+/*
+ * For track. An image in the padding of a process's code, below that of post: the thread makes a child which
+ * shares its memory, but has a table of descriptors of its own, in which it opens a userfaultfd for that memory.
+ * The child waits half a second to have it taken, and ends; the thread waits for that end, as long again to be met, and
+ * goes back to where it was.
+ */
+enum { TRACK_SIZE = 512 };
+#define TRACK_MAGIC 0x656c697865f10002ULL /* the image begins with it */
+
+struct track_stub {
+    uint64_t base;
+    uint8_t bytes[TRACK_SIZE];
+};
+
+enum track_place {
+    TRACK_OUTSIDE, /* not in the image: it has not begun, or is back */
+    TRACK_BEFORE,  /* on its way to make the child */
+    TRACK_WAITS,   /* there is a child */
+    TRACK_FAILED,  /* there can be none */
+    TRACK_DONE,    /* the child has ended */
+};
+
+/* `mask` and `back`: what the thread goes back to. */
+void track_build(struct track_stub *stub, uint64_t base, uint64_t mask, const struct user_regs_struct *back);
+void track_enter(uint64_t base, struct user_regs_struct *regs);
+
+/* Where a stopped thread is. `child`: its PID as the process counts, or why there is none. */
+enum track_place track_place(uint64_t base, const struct user_regs_struct *regs, long *child);
+
+/* The same of a thread that runs: true if it waits for its child; or for us, `child` being 0: it has none. */
+must_use bool track_waits(uint64_t base, const struct proc_call *call, long *child);
+
+/* Whether the child waits to have its descriptor taken: its number, or why there is none. */
+must_use bool track_offers(uint64_t base, const struct proc_call *call, long *fd);
+
+/* Whether a thread that is blocked in this call is in the image. */
+must_use bool track_is_inside(uint64_t base, const struct proc_call *call);
+
+/*
+ * How little it harms a wait to be interrupted: 0 is best. From CALL_HARMED up the program may see that it was
+ * interrupted.
+ */
+enum { CALL_RUNS = 0, CALL_GOES_ON = 1, CALL_MENDED = 2, CALL_UNKNOWN = 3, CALL_HARMED = 4 };
+must_use int call_rank(const struct proc_call *call);
+
 /* False for 32-bit code, which none of this serves. */
 must_use bool regs_are_64_bit(const struct user_regs_struct *regs);
+
+/* Where the kernel would take the thread next, did nobody interfere and no handler run. */
+void regs_restart(struct user_regs_struct *regs);
 
 /*
  * Some waits end with EINTR at a mere ptrace stop, not only at a signal's handler. Where a wait without

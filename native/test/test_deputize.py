@@ -1,16 +1,18 @@
 """Jobs deputize and rehearse, with real processes."""
 import os
 import random
+import re
 import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 
 from deputies import DeputyCase, Victim, fields, sigqueue, state, status, tgkill, threads
-from support import SHIM, kill, needs_root, until
+from support import SHIM, alive, kill, needs_root, until
 
 TRIES = int(os.environ.get("EXILE_TEST_KILLS", "50"))
 
@@ -253,6 +255,126 @@ class DeputizeTest(DeputyCase):
         self.assertRegex(lines[0], f"^error {process.pid} it has a seccomp filter")
         self.assertRegex(lines[-1], "^error /")
         self.assertTrue(self.frozen())
+
+
+# Fills 32 MB with a pattern; says where they are.
+PATTERN = """
+import ctypes, mmap, struct, sys, time
+m = mmap.mmap(-1, 32 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+m[:] = struct.pack("=Q", 0x1234567890abcdef) * (4 << 20)
+print(ctypes.addressof(ctypes.c_char.from_buffer(m)), flush=True)
+time.sleep(60)
+"""
+
+
+@needs_root
+class MemoryTest(DeputyCase):
+    def setUp(self):
+        super().setUp()
+        self.home = self.agent()
+        self.process = subprocess.Popen([sys.executable, "-c", PATTERN], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, text=True)
+        self.pid = self.process.pid
+        self.addCleanup(self.process.stdout.close)
+        self.addCleanup(self.process.wait)
+        self.addCleanup(self.process.kill)
+        self.pattern = int(self.process.stdout.readline())
+
+    def leave(self):
+        """The areas of memory as they were, and the keeper."""
+        self.freeze(self.pid)
+        before = self.areas(self.pid)
+        lines = self.deputize(self.pid, extra=["--keep-memory"])
+        self.assertEqual(["done", f"deputy {self.pid}"], lines[-1:-3:-1])
+        self.assertRegex(lines[-3], rf"^memory {self.pid} \d+$")
+        keeper = int(lines[-3].split()[2])
+        self.assertTrue(self.home.has(self.pid))
+        return before, keeper
+
+    @staticmethod
+    def areas(pid):
+        """What is private and readable, by its address."""
+        found = {}
+        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+            for line in maps:
+                start, end = (int(x, 16) for x in line.split()[0].split("-"))
+                if re.match("r..p", line.split()[1]) and "[v" not in line.replace("[vdso]", ""):
+                    memory.seek(start)
+                    found[start] = (line, memory.read(end - start))
+        return found
+
+    def test_all_memory_but_the_stub_s_lives_on_and_nothing_else(self):
+        before, keeper = self.leave()
+        after = self.areas(keeper)
+        self.assertEqual(before.keys(), after.keys())
+        changed = [(start, offset) for start in before for offset in range(0, len(before[start][1]), 4096)
+                   if before[start][1][offset:offset + 4096] != after[start][1][offset:offset + 4096]]
+        code = [change for change in changed if "r-xp" in before[change[0]][0]]
+        self.assertIn(len(code), (1, 2))
+        # And the kernel tells each thread that runs there on which CPU it does so (rseq).
+        for start, offset in set(changed) - set(code):
+            old, new = (areas[start][1][offset:offset + 4096] for areas in (before, after))
+            different = [i for i in range(4096) if old[i] != new[i]]
+            self.assertLess(different[-1] - different[0], 32)
+        data = next(data[self.pattern - start:] for start, (_, data) in after.items()
+                    if start <= self.pattern < start + len(data))
+        self.assertEqual(struct.pack("=Q", 0x1234567890ABCDEF) * (4 << 20), data[:32 << 20])
+        self.assertEqual([], os.listdir(f"/proc/{keeper}/fd"))
+        self.assertEqual(["exile-memory", str(self.pid), "1"], status(keeper, "Name", "PPid", "Threads"))
+        self.assertEqual("fffffffffffbfeff", status(keeper, "SigBlk")[0])
+        with open(f"/proc/{keeper}/cgroup") as mine, open(f"/proc/{self.pid}/cgroup") as deputys:
+            self.assertEqual(deputys.read(), mine.read())
+        self.assertTrue(until(lambda: state(keeper) == "S"))
+
+    def test_its_end_is_the_deputy_s_to_reap_and_nobody_is_told(self):
+        _, keeper = self.leave()
+        kill(keeper, signal.SIGTERM)
+        time.sleep(0.05)
+        self.assertEqual("S", state(keeper))
+        kill(keeper)
+        self.assertTrue(until(lambda: not os.path.exists(f"/proc/{keeper}"), 1))
+        kill(self.pid, signal.SIGUSR1)
+        self.assertTrue(until(lambda: self.home.numbers() == [signal.SIGUSR1]))
+        self.home.tell(self.pid, "exit 768")
+        self.assertEqual(3, self.process.wait(5))
+
+    def test_it_ends_with_the_deputy(self):
+        _, keeper = self.leave()
+        self.home.tell(self.pid, "exit 768")
+        self.assertEqual(3, self.process.wait(5))
+        self.assertTrue(until(lambda: not alive(keeper), 1))
+
+    def test_a_body_that_can_have_no_child_becomes_a_deputy_all_the_same(self):
+        victim = self.victim(prefix=["prlimit", "--nproc=2", "setpriv", "--reuid=65533", "--regid=65533",
+                                     "--clear-groups"])
+        program = os.path.join(self.folder, "shim")
+        shutil.copy(SHIM, program)
+        os.chmod(self.socket, 0o666)
+        self.freeze(victim.pid)
+        lines = self.deputize(victim.pid, extra=["--program", program, "--keep-memory"])
+        self.assertEqual([f"no-memory {victim.pid} No child processes", f"deputy {victim.pid}", "done"], lines[-3:])
+        self.assertTrue(self.home.has(victim.pid))
+
+    def test_a_killed_deputize_leaves_a_keeper_or_a_frozen_body(self):
+        for _ in range(TRIES // 2):
+            victim = Victim(self.folder, 1)
+            try:
+                self.freeze(victim.pid)
+                process = subprocess.Popen(self.command(victim.pid) + ["--keep-memory"], stdout=subprocess.DEVNULL)
+                time.sleep(random.uniform(0.0005, 0.008))
+                process.kill()
+                process.wait()
+                if os.path.exists(self.cgroup):
+                    self.assertEqual("done", self.deputize(victim.pid, extra=["--keep-memory"])[-1])
+                self.assertTrue(self.home.has(victim.pid), "neither frozen nor a deputy")
+                self.assertTrue(until(lambda: self.names(victim.pid) == ["exile-memory"]))
+            finally:
+                victim.end()
+
+    @staticmethod
+    def names(pid):
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            return [status(child, "Name")[0] for child in f.read().split()]
 
 
 @needs_root
