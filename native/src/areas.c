@@ -161,3 +161,15 @@ const struct piece *areas_with(const struct areas *areas, uint64_t index)
     }
     return NULL;
 }
+
+uint64_t areas_run_end(const struct piece *piece, uint64_t end)
+{
+    uint64_t last = piece->index + (piece->end - piece->start) / PAGE_SIZE;
+
+    return last < end ? last : end;
+}
+
+uint64_t areas_address(const struct piece *piece, uint64_t index)
+{
+    return piece->start + (index - piece->index) * PAGE_SIZE;
+}

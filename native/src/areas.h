@@ -41,6 +41,12 @@ struct areas *areas_moved(const struct areas *areas, uint64_t from, uint64_t to,
 
 void areas_free(struct areas *areas);
 
+/* The page after a piece's last one, or `end` if that is less. */
+uint64_t areas_run_end(const struct piece *piece, uint64_t end);
+
+/* Where a page of the piece is now. */
+uint64_t areas_address(const struct piece *piece, uint64_t index);
+
 /* The piece at an address, or with a page; or NULL. */
 const struct piece *areas_at(const struct areas *areas, uint64_t address);
 const struct piece *areas_with(const struct areas *areas, uint64_t index);

@@ -240,8 +240,10 @@ static void live(struct deputy *deputy)
 
         if (poll(events, 3, connected ? -1 : sys_left_ms(deputy->next_try)) < 0 && errno != EINTR)
             sys_sleep_ms(RETRY_MS);
-        if (memory_reap() && deputy->memory >= 0) {
-            close(deputy->memory);
+        /* It has ended, whoever has reaped it: polled on, it would never let us sleep again. */
+        if (memory_reap() || events[2].revents) {
+            if (deputy->memory >= 0)
+                close(deputy->memory);
             deputy->memory = -1;
         }
         /* Commands first: what made the agent speak came before what is pending now. */

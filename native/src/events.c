@@ -7,7 +7,7 @@
 
 enum { ROUNDS = 4 };
 
-/* Nothing of this range is to be put in. Moved pieces: only those that are told of by `moved_too`. */
+/* Nothing of this range is to be put in any more; but of moved pieces only if `moved_too`. */
 static int forget(struct view *view, uint64_t start, uint64_t end, bool moved_too)
 {
     struct areas *old = view->areas;
@@ -32,21 +32,17 @@ static int forget(struct view *view, uint64_t start, uint64_t end, bool moved_to
 /* The process drops what is there, in a moment: it is the kernel's, which puts zeros. */
 static int removed(struct view *view, uint64_t start, uint64_t end)
 {
-    int error = uffd_unregister(view->fd, start, end - start);
-
-    /* Where it is not ours any more it cannot be let go of. */
-    if (error == -ENOMEM && !uffd_lives(view->fd))
+    /* Where that fails, for want of memory, say, we are asked for the zeros. */
+    if (uffd_unregister(view->fd, start, end - start) < 0 && !uffd_lives(view->fd))
         return -ESRCH;
-    if (error == -ENOMEM)
-        return error;
     uffd_wake(view->fd, start, end - start);
     return forget(view, start, end, true);
 }
 
 /*
- * Two threads' events may come in the wrong order: one has unmapped, the other has moved something there since
- * and that is told first. So what has moved stays; if it is unmapped, the next attempt to put pages there
- * shows that.
+ * Two threads' events may come in the wrong order: one has unmapped, the other has moved something there
+ * since and that is told first. So what has moved stays; if it is unmapped, the next attempt to put pages
+ * there shows that.
  */
 static int unmapped(struct view *view, uint64_t start, uint64_t end)
 {

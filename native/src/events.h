@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 /*
- * Reads what there is and does what follows. -ESRCH: the process has gone. Other errors pass: call it again in
- * a moment, what was read is not lost.
+ * Reads what there is and does what follows. -ESRCH: the process has gone. Other errors pass: call it again
+ * in a moment, what was read is not lost.
  */
 must_use int events_serve(struct views *views, struct view *view);
 

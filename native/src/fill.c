@@ -1,6 +1,6 @@
 /*
- * Job `fill`: writes what a store has of a process's memory (see plan.h) into the process, in which nothing runs.
- * What its mappings do not let it do itself does not matter.
+ * Job `fill`: writes what a store has of a process's memory (see plan.h) into the process, in which nothing
+ * runs. What its mappings do not let it do itself does not matter.
  *
  *   exile-shim fill PID STORE PLAN   prints "filled BYTES MICROS"
  */
@@ -13,24 +13,43 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHUNK = 1 << 18 };
+enum {
+    CHUNK = 1 << 18,
+    /* They go to the workers in turn. A page may be as large: only one of them touches it then. */
+    BLOCK = 1 << 21,
+    MAX_WORKERS = 4,
+};
+
+struct worker {
+    unsigned int number;
+    unsigned int count;
+    int memory;
+    int store;
+    uint64_t bytes;
+    int error;
+};
 
 static _Alignas(PAGE_SIZE) char buffer[CHUNK];
 
-static int copy_chunk(int memory, int store, uint64_t start, size_t size)
+static int copy_chunk(const struct worker *worker, uint64_t start, size_t size)
 {
-    ssize_t n = pread(store, buffer, size, (off_t)start);
+    ssize_t n = pread(worker->store, buffer, size, (off_t)start);
     size_t done = 0;
 
     if (n <= 0)
         return n < 0 ? -errno : -ENODATA;
     while (done < (size_t)n) {
-        ssize_t written = pwrite(memory, buffer + done, (size_t)n - done, (off_t)(start + done));
+        ssize_t written = pwrite(worker->memory, buffer + done, (size_t)n - done, (off_t)(start + done));
 
         if (written <= 0)
             return written < 0 ? -errno : -EIO;
@@ -39,59 +58,127 @@ static int copy_chunk(int memory, int store, uint64_t start, size_t size)
     return (int)n;
 }
 
-static int copy_data(int memory, int store, uint64_t start, uint64_t end)
+/* This worker's blocks of a range that has data. */
+static int copy_data(struct worker *worker, uint64_t start, uint64_t end)
 {
     while (start < end) {
-        int n = copy_chunk(memory, store, start, end - start < CHUNK ? end - start : CHUNK);
+        uint64_t block_end = (start / BLOCK + 1) * BLOCK;
+        int n;
 
+        if (block_end > end)
+            block_end = end;
+        if (start / BLOCK % worker->count != worker->number) {
+            start = block_end;
+            continue;
+        }
+        n = copy_chunk(worker, start, block_end - start < CHUNK ? block_end - start : CHUNK);
         if (n < 0)
             return n;
         start += (uint64_t)n;
+        worker->bytes += (uint64_t)n;
     }
     return 0;
 }
 
 /* The store's data within the area; a hole is what the process has there already. */
-static int copy_area(int memory, int store, const struct area *area, uint64_t *bytes)
+static int copy_area(struct worker *worker, const struct area *area)
 {
     off_t end = (off_t)area->start;
 
     for (;;) {
-        off_t start = lseek(store, end, SEEK_DATA);
+        off_t start = lseek(worker->store, end, SEEK_DATA);
         int error;
 
         if (start < 0)
             return errno == ENXIO ? 0 : -errno;
         if ((uint64_t)start >= area->end)
             return 0;
-        end = lseek(store, start, SEEK_HOLE);
+        end = lseek(worker->store, start, SEEK_HOLE);
         if (end < 0)
             return -errno;
         if ((uint64_t)end > area->end)
             end = (off_t)area->end;
-        error = copy_data(memory, store, (uint64_t)start, (uint64_t)end);
+        error = copy_data(worker, (uint64_t)start, (uint64_t)end);
         if (error < 0)
             return error;
-        *bytes += (uint64_t)(end - start);
     }
 }
 
-static int fill(int memory, int store, const struct plan *plan, uint64_t *bytes)
+/* With an offset in the store of its own. */
+static int work(struct worker *worker, const char *path, const struct plan *plan)
+{
+    int error = 0;
+
+    worker->store = open(path, O_RDONLY | O_CLOEXEC);
+    if (worker->store < 0)
+        return -errno;
+    for (size_t i = 0; i < plan->area_count && error == 0; i++)
+        error = copy_area(worker, &plan->areas[i]);
+    close(worker->store);
+    return error;
+}
+
+static int is_complete(const char *path, const struct plan *plan)
 {
     struct stat info;
 
-    if (fstat(store, &info) < 0)
+    if (stat(path, &info) < 0)
         return -errno;
     if (plan->missing_count > 0 ||
         (plan->area_count > 0 && (uint64_t)info.st_size < plan->areas[plan->area_count - 1].end))
         return -ENODATA;
-    for (size_t i = 0; i < plan->area_count; i++) {
-        int error = copy_area(memory, store, &plan->areas[i], bytes);
-
-        if (error < 0)
-            return error;
-    }
     return 0;
+}
+
+static unsigned int worker_count(void)
+{
+    cpu_set_t processors;
+    int count = sched_getaffinity(0, sizeof(processors), &processors) < 0 ? 1 : CPU_COUNT(&processors);
+
+    return count > MAX_WORKERS ? MAX_WORKERS : (unsigned int)count;
+}
+
+/* A worker that could not be made, or has not ended well, has done nothing that can be relied on. */
+static int wait_for(const struct worker *worker, pid_t pid)
+{
+    int status;
+
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        return -EAGAIN;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_OK)
+        return worker->error < 0 ? worker->error : -ECHILD;
+    return 0;
+}
+
+static int fill(int memory, const char *path, const struct plan *plan, uint64_t *bytes)
+{
+    unsigned int count = worker_count();
+    pid_t pids[MAX_WORKERS];
+    struct worker *workers =
+        mmap(NULL, MAX_WORKERS * sizeof(*workers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int error = workers == MAP_FAILED ? -errno : is_complete(path, plan);
+
+    if (error < 0)
+        return error;
+    for (unsigned int i = 0; i < count; i++) {
+        struct worker *worker = &workers[i];
+
+        *worker = (struct worker){.number = i, .count = count, .memory = memory};
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            worker->error = work(worker, path, plan);
+            _exit(worker->error < 0 ? EXIT_FAILED : EXIT_OK);
+        }
+    }
+    for (unsigned int i = 0; i < count; i++) {
+        int its = wait_for(&workers[i], pids[i]);
+
+        if (error == 0)
+            error = its;
+        *bytes += workers[i].bytes;
+    }
+    return error;
 }
 
 static int failed(const char *what, int error)
@@ -108,7 +195,6 @@ int job_fill(int argc, char **argv)
     char path[32];
     long pid;
     int memory;
-    int store;
     int error;
 
     if (argc != 4 || sys_parse_number(argv[1], 1, INT_MAX, &pid) < 0)
@@ -116,14 +202,11 @@ int job_fill(int argc, char **argv)
     error = plan_read(&plan, argv[3]);
     if (error < 0)
         return failed("the plan", error);
-    store = open(argv[2], O_RDONLY | O_CLOEXEC);
-    if (store < 0)
-        return failed("the store", -errno);
     snprintf(path, sizeof(path), "/proc/%ld/mem", pid);
     memory = open(path, O_WRONLY | O_CLOEXEC);
     if (memory < 0)
         return failed("the process", -errno);
-    error = fill(memory, store, &plan, &bytes);
+    error = fill(memory, argv[2], &plan, &bytes);
     if (error < 0)
         return failed("cannot fill the process", error);
     line_say(1, "filled %llu %llu", (unsigned long long)bytes, (unsigned long long)(sys_now() - begin));

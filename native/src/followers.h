@@ -1,6 +1,6 @@
 /*
- * Clients that are told what happens. None of them is waited for: one that does not read is told the rest once it
- * reads again.
+ * Clients that are told what happens. None of them is waited for: one that does not read is told the rest
+ * once it reads again.
  */
 #ifndef EXILE_FOLLOWERS_H
 #define EXILE_FOLLOWERS_H

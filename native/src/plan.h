@@ -2,7 +2,8 @@
  * What of a process's memory is in a store: a sparse file in which the offset is the address at the dump.
  * Lines of text, the numbers hexadecimal without 0x, multiples of the page size, END exclusive; each kind is
  * sorted and does not overlap itself:
- *   area START END      the store is about this; a hole is zeros
+ *   area START END      the store is about this; a hole is zeros. Private anonymous memory that CRIU
+ *                       registers with its userfaultfd: not locked, no huge pages; and not wiped in a child
  *   missing START END   a part of one area that the store has not got yet
  */
 #ifndef EXILE_PLAN_H

@@ -10,6 +10,9 @@
 
 static const int RESTORE_FINISHED = 0x52535446;
 
+/* Where those are looked for of which nobody knows. */
+enum { MOST_DESCRIPTORS = 2 * MAX_VIEWS };
+
 void restorer_clear(struct restorer *restorer)
 {
     *restorer = (struct restorer){.listener = -1, .fd = -1};
@@ -82,6 +85,11 @@ static int descriptor_in(const struct restorer_message *message)
     return fd;
 }
 
+bool restorer_is_late(const struct restorer *restorer)
+{
+    return restorer->messages[restorer->current].pid != 0;
+}
+
 static int done_with(struct restorer *restorer)
 {
     unsigned int next = !restorer->current;
@@ -132,7 +140,7 @@ static int take(struct restorer *restorer, struct views *views)
     case -EMFILE:
         return 0; /* again, in a while */
     default:
-        /* A second one of a process is kept as it is: better one that waits for ever than one with wrong memory. */
+        /* A second one of a process is kept: better one that waits for ever than one with wrong memory. */
         break;
     }
     return done_with(restorer);
@@ -153,4 +161,37 @@ void restorer_step(struct restorer *restorer, struct views *views)
         drop(&restorer->fd);
         drop(&restorer->listener);
     }
+}
+
+static bool is_connection_of(int fd, const struct sockaddr_un *listener, socklen_t size)
+{
+    struct sockaddr_un name = {0};
+    socklen_t name_size = sizeof(name);
+    int listening = 1;
+    socklen_t int_size = sizeof(listening);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &int_size) == 0 && !listening &&
+           getsockname(fd, (struct sockaddr *)&name, &name_size) == 0 && name_size == size &&
+           memcmp(&name, listener, size) == 0;
+}
+
+int restorer_accepted(int listener, int from)
+{
+    struct sockaddr_un name = {0};
+    socklen_t size = sizeof(name);
+
+    if (getsockname(listener, (struct sockaddr *)&name, &size) < 0)
+        return -errno;
+    for (int fd = from; fd < MOST_DESCRIPTORS; fd++) {
+        if (is_connection_of(fd, &name, size))
+            return fd;
+    }
+    return -ENOENT;
+}
+
+void restorer_recover(struct restorer *restorer, struct views *views)
+{
+    if (restorer->fd < 0 && restorer->listener >= 0)
+        restorer->fd = restorer_accepted(restorer->listener, 0);
+    restorer_step(restorer, views);
 }

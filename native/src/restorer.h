@@ -1,7 +1,7 @@
 /*
  * CRIU's restore, which brings the userfaultfds of what it restores: it connects to lazy-pages.socket in its
- * work directory and sends, for each task, its pid and then the descriptor with a byte, for a zombie its negative pid
- * only; and at last a word.
+ * work directory and sends, for each task, its pid and then the descriptor with a byte, for a zombie its
+ * negative pid only; and at last a word.
  */
 #ifndef EXILE_RESTORER_H
 #define EXILE_RESTORER_H
@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 
 enum { RESTORER_POLLS = 2 };
@@ -35,7 +36,16 @@ must_use int restorer_listen(struct restorer *restorer, const char *directory);
 
 void restorer_poll(const struct restorer *restorer, struct pollfd polls[RESTORER_POLLS]);
 
-/* Takes what there is, also what a killed worker had taken. */
+/* Takes what there is. */
 void restorer_step(struct restorer *restorer, struct views *views);
+
+/* Something was taken that is not done with. */
+must_use bool restorer_is_late(const struct restorer *restorer);
+
+/* After a worker was killed: goes on with what it had taken. */
+void restorer_recover(struct restorer *restorer, struct views *views);
+
+/* A descriptor of ours, not less than `from`, that was accepted from this listener; or an error. */
+must_use int restorer_accepted(int listener, int from);
 
 #endif

@@ -14,9 +14,9 @@ enum { PAGE_SIZE = 4096 };
 
 /*
  * Puts bytes where nothing is yet and wakes whoever waits there. Returns how many are in, which may be fewer
- * than asked for. -EEXIST: something is at the first page already. -EAGAIN: the process changes its mappings, read the
- * events. -ENOENT: the first page is none of ours, or the range is not in one mapping. -ESRCH: the process has gone, or
- * executes another program. -EFAULT: the source cannot be read.
+ * than asked for. -EEXIST: something is at the first page already. -EAGAIN: the process changes its mappings,
+ * read the events. -ENOENT: the first page is none of ours, or the range is not in one mapping. -ESRCH: the
+ * process has gone, or executes another program. -EFAULT: the source cannot be read.
  */
 must_use int64_t uffd_copy(int fd, uint64_t address, const void *data, uint64_t size);
 

@@ -170,6 +170,7 @@ int views_forked(struct views *views, const struct view *parent, int fd)
     memcpy(view->pages, parent->pages, parent->count);
     view->next = parent->next;
     view->lacking = parent->lacking;
+    view->child = true;
     view->fd = fd;
     if (publish(views, view) == 0)
         return 0;
@@ -234,6 +235,17 @@ enum page views_page(const struct views *views, const struct process *process, u
             found = page;
     }
     return found;
+}
+
+void views_count(const struct views *views, const struct process *process, uint64_t counts[PAGE_KINDS])
+{
+    size_t at = 0;
+    const struct view *view = views_next(views, process, &at);
+    bool alone = view && !views_next(views, process, &at);
+
+    memset(counts, 0, PAGE_KINDS * sizeof(counts[0]));
+    for (uint64_t i = 0; i < process->plan.pages; i++)
+        counts[alone ? view->pages[i] : views_page(views, process, i)]++;
 }
 
 void views_want(struct views *views, struct process *process, uint64_t index)

@@ -1,7 +1,8 @@
 /*
- * What the pager remembers. A *view* is one userfaultfd: the memory of a restored process, or of a child that it
- * has forked since. Views of one *process* share its store. A worker may be killed at any point, see keeper.h: each
- * change is one store into memory, or may be done again from its start, and memory is never malloc's.
+ * What the pager remembers. A *view* is one userfaultfd: the memory of a restored process, or of a child that
+ * it has forked since. Views of one *process* share its store. A worker may be killed at any point, see
+ * keeper.h: each change is one store into memory, or may be done again from its start, and memory is never
+ * malloc's.
  */
 #ifndef EXILE_VIEWS_H
 #define EXILE_VIEWS_H
@@ -29,6 +30,7 @@ enum page {
     PAGE_MISSING, /* not in the store yet */
     PAGE_ASKED,   /* neither, and a thread waits for it */
     PAGE_DONE,    /* in the view, or unmapped; where the view has nothing, that is zeros */
+    PAGE_KINDS,
 };
 
 enum state {
@@ -55,6 +57,7 @@ struct process {
 struct view {
     struct process *process; /* NULL: of nobody that was announced, all is zeros */
     int fd;                  /* -1: not here yet */
+    bool child;              /* which need not have all mappings of its parent */
     struct areas *areas;
     unsigned char *pages;    /* enum page */
     uint64_t count;          /* of pages */
@@ -86,8 +89,8 @@ struct views {
 struct process *views_find(const struct views *views, int vpid);
 
 /*
- * Announces a process. Where it was announced already and has not come, this is instead of it. -EEXIST: it has
- * come. Takes over the store's descriptor and the plan if it succeeds.
+ * Announces a process. Where it was announced already and has not come, this is instead of it. -EEXIST: it
+ * has come. Takes over the store's descriptor and the plan if it succeeds.
  */
 must_use int views_announce(struct views *views, int vpid, int store, const struct plan *plan);
 
@@ -105,6 +108,9 @@ struct view *views_next(const struct views *views, const struct process *process
 
 /* What is true of a page in all views of its process. Missing: at least one of them still needs it. */
 enum page views_page(const struct views *views, const struct process *process, uint64_t index);
+
+/* How many pages of the process there are of each kind. */
+void views_count(const struct views *views, const struct process *process, uint64_t counts[PAGE_KINDS]);
 
 void views_want(struct views *views, struct process *process, uint64_t index);
 

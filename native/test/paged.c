@@ -1,6 +1,6 @@
 /*
- * Plays CRIU's restore and the process that it restores: makes mappings, hands their userfaultfd to the pager, and
- * looks at what comes. Each page is known by its address at the dump; some are zeros.
+ * Plays CRIU's restore and the process that it restores: makes mappings, hands their userfaultfd to the pager,
+ * and looks at what comes. Each page is known by its address at the dump; some are zeros.
  *
  *   paged write STORE START END     puts the pages of this range into a store
  *   paged DIR VPID START END ...        makes these mappings at those addresses, and obeys lines "TAG COMMAND
@@ -96,7 +96,8 @@ static void greet(const char *directory, int pid, int uffd)
     char byte = 0;
     char control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec data = {&byte, 1};
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
     criu = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -125,7 +126,8 @@ static void check(uint64_t start, uint64_t size, uint64_t dump, bool zero, char 
         if (!zero)
             pattern(dump + done, words);
         if (memcmp(page, words, PAGE) != 0) {
-            snprintf(answer, LINE, "bad %lx has %lx not %lx", start + done, *(const uint64_t *)page, words[0]);
+            snprintf(answer, LINE, "bad %lx has %lx not %lx", start + done, *(const uint64_t *)page,
+                     words[0]);
             return;
         }
     }
@@ -193,9 +195,15 @@ static void in_child(uint64_t start, uint64_t size, uint64_t dump, char *answer)
         snprintf(answer, LINE, "bad child");
 }
 
-static void said(int result, char *answer)
+static void said(bool failed, char *answer)
 {
-    snprintf(answer, LINE, result < 0 ? "error %s" : "done", strerror(errno));
+    snprintf(answer, LINE, failed ? "error %s" : "done", strerror(errno));
+}
+
+static bool move(uint64_t from, uint64_t size, uint64_t new_size, uint64_t to)
+{
+    return mremap((void *)(uintptr_t)from, size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED,
+                  (void *)(uintptr_t)to) == MAP_FAILED;
 }
 
 static void obey(const char *word, uint64_t a, uint64_t b, uint64_t c, char *answer)
@@ -214,19 +222,20 @@ static void obey(const char *word, uint64_t a, uint64_t b, uint64_t c, char *ans
     else if (strcmp(word, "fork") == 0)
         in_child(a, b, c, answer);
     else if (strcmp(word, "drop") == 0)
-        said(madvise(start, b, MADV_DONTNEED), answer);
+        said(madvise(start, b, MADV_DONTNEED) < 0, answer);
     else if (strcmp(word, "unmap") == 0)
-        said(munmap(start, b), answer);
+        said(munmap(start, b) < 0, answer);
     else if (strcmp(word, "map") == 0)
-        said(mmap(start, b, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? -1 : 0, answer);
+        said(mmap(start, b, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != start,
+             answer);
     else if (strcmp(word, "move") == 0)
-        said(mremap(start, b, b, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)(uintptr_t)c) == MAP_FAILED ? -1 : 0, answer);
+        said(move(a, b, b, c), answer);
     else if (strcmp(word, "grow") == 0)
-        said(mremap(start, b, b + c, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)(uintptr_t)(a + (1UL << 36))) == MAP_FAILED ? -1 : 0, answer);
+        said(move(a, b, b + c, a + (1UL << 36)), answer);
     else if (strcmp(word, "protect") == 0)
-        said(mprotect(start, b, (int)c), answer);
+        said(mprotect(start, b, (int)c) < 0, answer);
     else if (strcmp(word, "finish") == 0)
-        said(send(criu, &finished, sizeof(finished), 0) < 0 || close(criu) < 0 ? -1 : 0, answer);
+        said(send(criu, &finished, sizeof(finished), 0) < 0 || close(criu) < 0, answer);
     else
         snprintf(answer, LINE, "error no command %s", word);
 }

@@ -8,9 +8,10 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 from deputies import built
-from support import SHIM, alive, kill, until
+from support import Case, SHIM, alive, needs_root, until
 
 PAGE = 4096
 BASE = 0x500000000000
@@ -113,9 +114,9 @@ class Agent:
 
 
 class Store:
-    """A store and its plan, filled with what the test program expects at each address. Its file is longer than a disk's may be."""
+    """A store and its plan, with what the test program expects at each address. No disk takes files as long."""
 
-    def __init__(self, areas, missing=()):
+    def __init__(self, areas, missing=(), write=True):
         self.folder = tempfile.mkdtemp(prefix="exile-shim-test-", dir="/dev/shm")
         self.path, self.plan = os.path.join(self.folder, "store"), os.path.join(self.folder, "plan")
         self.areas = areas
@@ -124,7 +125,7 @@ class Store:
         with open(self.plan, "w") as f:
             f.writelines(f"area {start:x} {end:x}\n" for start, end in areas)
             f.writelines(f"missing {start:x} {end:x}\n" for start, end in missing)
-        for start, end in areas:
+        for start, end in areas if write else ():
             for gap_start, gap_end in [g for g in missing if start <= g[0] < end]:
                 self.write(start, gap_start)
                 start = gap_end
@@ -184,3 +185,45 @@ class Paged:
         self.reader.join()
         self.process.stdout.close()
         self.process.wait()
+
+
+@needs_root
+class PagerCase(Case):
+    def setUp(self):
+        super().setUp()
+        self.pager = Pager(self.folder)
+        self.addCleanup(self.pager.close)
+
+    def agent(self, follow=True):
+        agent = self.pager.connect()
+        self.addCleanup(agent.close)
+        if follow:
+            agent.follow()
+        return agent
+
+    def make_store(self, areas, missing=()):
+        store = Store(areas, missing)
+        self.addCleanup(store.remove)
+        return store
+
+    def restore(self, agent, areas, missing=(), vpid=7, finish=True):
+        self.store = self.make_store(areas, missing)
+        self.assertEqual(f"process {vpid}", agent.ask(f"process {vpid} {self.store.path} {self.store.plan}"))
+        return self.arrive(agent, areas, vpid, finish)
+
+    def arrive(self, agent, areas, vpid=7, finish=True):
+        self.assertEqual("listening", agent.ask(f"listen {self.folder}"))
+        paged = Paged(self.folder, vpid, areas)
+        self.addCleanup(paged.end)
+        if finish:
+            paged.finish()
+        return paged
+
+    def assert_waits(self, *slots):
+        time.sleep(0.1)
+        for slot in slots:
+            self.assertTrue(slot.empty(), slot.queue)
+
+    def assert_good(self, paged, *areas):
+        for start, end in areas:
+            self.assertEqual("good", paged.do("check", start, end - start, start))

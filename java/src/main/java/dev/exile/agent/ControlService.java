@@ -2,6 +2,7 @@ package dev.exile.agent;
 
 import dev.exile.criu.Criu;
 import dev.exile.memory.Algorithm;
+import dev.exile.memory.Limits;
 import dev.exile.migration.Facts;
 import dev.exile.migration.HomeMigration;
 import dev.exile.migration.Migrations;
@@ -143,7 +144,7 @@ final class ControlService extends ControlGrpc.ControlImplBase {
         move(exiled.get(), peer.host(), listener);
         return;
       }
-      listener.follow(migrations.migrate(tree, algorithm, peer, listener));
+      listener.follow(migrations.migrate(tree, algorithm, limits(request), peer, listener));
     } catch (StatusRuntimeException e) {
       listener.fail(e);
     } catch (RefusedException e) {
@@ -213,6 +214,16 @@ final class ControlService extends ControlGrpc.ControlImplBase {
     } catch (IllegalArgumentException e) {
       throw fault(Status.INVALID_ARGUMENT, e.getMessage());
     }
+  }
+
+  private static Limits limits(MigrateRequest request) {
+    Limits usual = Limits.DEFAULT;
+    return new Limits(
+        request.getRounds() > 0 ? request.getRounds() : usual.rounds(),
+        request.getDirtyThreshold(),
+        request.getMaxFreezeMillis() > 0 ? request.getMaxFreezeMillis() : usual.maxFreezeMillis(),
+        request.getBytesPerSecond(),
+        request.getTracker());
   }
 
   @Override

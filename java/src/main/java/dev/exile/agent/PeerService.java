@@ -1,6 +1,7 @@
 package dev.exile.agent;
 
 import dev.exile.keys.PeerNames;
+import dev.exile.linux.Userfault;
 import dev.exile.migration.Migrations;
 import dev.exile.migration.PeerLink;
 import dev.exile.negotiation.Admission;
@@ -137,7 +138,10 @@ final class PeerService extends PeerGrpc.PeerImplBase {
                 peers.apply(caller).orElseThrow(() -> new IOException("unknown host " + caller));
             migrations.accept(offer, home);
           }
-          Answer.Builder answer = Answer.newBuilder().addAllStreamed(verdict.streamed());
+          Answer.Builder answer =
+              Answer.newBuilder()
+                  .addAllStreamed(verdict.streamed())
+                  .setPagesOnDemand(Userfault.isAvailable());
           refusals.forEach(
               refusal ->
                   answer.addRefusals(

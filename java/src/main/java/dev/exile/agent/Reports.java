@@ -8,6 +8,7 @@ import dev.exile.negotiation.Refusal;
 import dev.exile.rpc.control.FeltConnection;
 import dev.exile.rpc.control.Phase;
 import dev.exile.rpc.control.Report;
+import dev.exile.rpc.control.Round;
 import dev.exile.rpc.control.SignalCount;
 import dev.exile.rpc.control.Sockets;
 import dev.exile.rpc.peer.MoveReply;
@@ -60,6 +61,19 @@ final class Reports {
               .setHeld(facts.signalsHeld.getOrDefault(number, 0L))
               .setForwarded(facts.signalsForwarded.getOrDefault(number, 0L)));
     }
+    facts.rounds.forEach(
+        round ->
+            report.addRounds(
+                Round.newBuilder()
+                    .setBytes(round.bytes())
+                    .setPages(round.pages())
+                    .setMillis(round.millis())
+                    .setDirtyPages(round.dirtyPages())));
+    report
+        .setFaults(facts.faults)
+        .setMissingBytes(facts.missingBytes)
+        .setDependsOnHomeMillis(facts.dependsOnHome())
+        .setNote(facts.note);
     report.setFelt(felt(facts.felt));
     report.addAllRefusals(refusals(facts.refusals));
     return report.build();

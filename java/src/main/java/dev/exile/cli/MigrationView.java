@@ -28,6 +28,11 @@ import java.util.List;
  * @param felt what the clients felt of the move; known at home only
  * @param way the hosts that it has been on, home first; known at home only
  * @param held connections that hold home: they are relayed there; known at home only
+ * @param rounds passes over memory while the process ran; known at home only
+ * @param faults touches of pages that had to wait for them
+ * @param dependsOnHomeMillis from the resume until the last page had come; -1 before that
+ * @param missingBytes of its memory that had not been sent at the resume
+ * @param note what went otherwise than asked for
  */
 @JsonPropertyOrder({
   "id",
@@ -50,7 +55,12 @@ import java.util.List;
   "signals",
   "felt",
   "way",
-  "held"
+  "held",
+  "rounds",
+  "faults",
+  "dependsOnHomeMillis",
+  "missingBytes",
+  "note"
 })
 record MigrationView(
     String id,
@@ -73,7 +83,14 @@ record MigrationView(
     List<SignalCount> signals,
     FeltView felt,
     List<String> way,
-    int held) {
+    int held,
+    List<Round> rounds,
+    long faults,
+    long dependsOnHomeMillis,
+    long missingBytes,
+    String note) {
+  record Round(long bytes, long pages, long millis, long dirtyPages) {}
+
   record Phase(String name, long millis) {}
 
   record SignalCount(int number, String name, long held, long forwarded) {}
@@ -108,6 +125,13 @@ record MigrationView(
             .toList(),
         FeltView.of(report.getFelt()),
         List.copyOf(report.getWayList()),
-        report.getHeld());
+        report.getHeld(),
+        report.getRoundsList().stream()
+            .map(r -> new Round(r.getBytes(), r.getPages(), r.getMillis(), r.getDirtyPages()))
+            .toList(),
+        report.getFaults(),
+        report.getDependsOnHomeMillis(),
+        report.getMissingBytes(),
+        report.getNote());
   }
 }

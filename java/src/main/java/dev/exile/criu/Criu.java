@@ -115,12 +115,17 @@ public record Criu(Path executable, String version) {
    * The command that restores images up to the hook and, once the hook lets it, ends while the tree
    * lives on.
    *
+   * @param lazy whether private memory is left to who listens at lazy-pages.socket in {@code
+   *     images}
    * @param inherited descriptors of CRIU that it gives to the tree, as --inherit-fd takes them
    */
   public List<String> restore(
-      Path images, Path log, Path hook, boolean shellJob, List<String> inherited) {
+      Path images, Path log, Path hook, boolean shellJob, boolean lazy, List<String> inherited) {
     List<String> command = common("restore", images, log, shellJob);
     command.addAll(List.of("--restore-detached", "--action-script", hook.toString()));
+    if (lazy) {
+      command.add("--lazy-pages");
+    }
     inherited.forEach(one -> command.addAll(List.of("--inherit-fd", one)));
     return command;
   }

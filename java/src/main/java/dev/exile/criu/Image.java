@@ -2,6 +2,7 @@ package dev.exile.criu;
 
 import com.google.protobuf.ByteString;
 import com.google.protobuf.UnknownFieldSet;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -33,6 +34,13 @@ final class Image {
     byte[] entry = new byte[file.getInt()];
     file.get(entry);
     return UnknownFieldSet.parseFrom(entry);
+  }
+
+  /** Adds an entry to what is to become an image. */
+  static void add(ByteArrayOutputStream out, byte[] entry) {
+    ByteBuffer length = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.nativeOrder());
+    out.writeBytes(length.putInt(entry.length).array());
+    out.writeBytes(entry);
   }
 
   /** The messages that a field holds. */

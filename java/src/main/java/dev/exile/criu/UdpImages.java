@@ -48,12 +48,7 @@ public final class UdpImages {
         kept = unbound(entry).toByteArray();
         changed = true;
       }
-      out.write(
-          ByteBuffer.allocate(Integer.BYTES)
-              .order(ByteOrder.nativeOrder())
-              .putInt(kept.length)
-              .array());
-      out.write(kept);
+      Image.add(out, kept);
     }
     if (changed) {
       Files.write(image, out.toByteArray());

@@ -5,6 +5,9 @@ import java.io.IOException;
 
 /** A system call that failed; the message names the call and what it was about. */
 public final class Errno extends IOException {
+  /** {@code EPERM}: not permitted. */
+  public static final int EPERM = 1;
+
   /** {@code ESRCH}: no such process. */
   public static final int ESRCH = 3;
 

@@ -50,6 +50,12 @@ final class LibC {
 
   static native int open(String path, int flags) throws LastErrorException;
 
+  static native int memfd_create(String name, int flags) throws LastErrorException;
+
+  static native int ftruncate(int fd, long length) throws LastErrorException;
+
+  static native int fallocate(int fd, int mode, long offset, long length) throws LastErrorException;
+
   static native int socket(int domain, int type, int protocol) throws LastErrorException;
 
   static native int setsockopt(int fd, int level, int option, byte[] value, int length)

@@ -15,6 +15,7 @@ public final class Linux {
   private static final long SYS_PIDFD_OPEN = 434;
   private static final long SYS_PIDFD_GETFD = 438;
   private static final int F_DUPFD_CLOEXEC = 1030;
+  private static final int O_CLOEXEC = 02000000;
   private static final int OWNER_ONLY = 0600;
 
   private Linux() {}
@@ -70,6 +71,15 @@ public final class Linux {
       return LibC.fcntl(fd, F_DUPFD_CLOEXEC, 0);
     } catch (LastErrorException e) {
       throw new Errno("fcntl(F_DUPFD_CLOEXEC) of descriptor " + fd, e);
+    }
+  }
+
+  /** Opens a file, close-on-exec, see open(2). */
+  static int open(String path, int flags) throws Errno {
+    try {
+      return LibC.open(path, flags | O_CLOEXEC);
+    } catch (LastErrorException e) {
+      throw new Errno("open of " + path, e);
     }
   }
 

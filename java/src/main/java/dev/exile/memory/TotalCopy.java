@@ -1,19 +1,12 @@
 package dev.exile.memory;
 
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.atomic.AtomicLongArray;
-import java.util.stream.Stream;
 
 /**
  * Total-copy, the paper's section 1.1 (Demos/MP, Charlotte, Amoeba): the process stands still while
- * all of its state is written and sent. The freeze grows with the resident set; every byte travels
- * once; afterwards nothing of its memory is needed from home.
+ * all of its memory is sent, and its pages are all there before it runs again. The freeze grows
+ * with the resident set; every byte travels once; afterwards nothing of its memory is needed from
+ * home.
  */
 public final class TotalCopy implements Algorithm {
   /** Its name. */
@@ -25,58 +18,32 @@ public final class TotalCopy implements Algorithm {
   }
 
   @Override
-  public void whileRunning(Journey journey) {
+  public boolean tracks() {
+    return false;
+  }
+
+  @Override
+  public boolean needsTracker() {
+    return false;
+  }
+
+  @Override
+  public boolean resumesAtOnce() {
+    return false;
+  }
+
+  @Override
+  public boolean needsOnDemand() {
+    return false;
+  }
+
+  @Override
+  public void whileRunning(HomeMemory memory, Tree tree) {
     // Nothing travels before the freeze: that is what tells this algorithm from the others.
   }
 
   @Override
-  public void dump(Journey journey) throws IOException {
-    journey.dump();
-  }
-
-  @Override
-  public void transfer(Journey journey) throws IOException, InterruptedException {
-    List<Path> files;
-    try (Stream<Path> listed = Files.list(journey.images())) {
-      files = listed.sorted().toList();
-    }
-    long total = 0;
-    for (Path file : files) {
-      total += Files.size(file);
-    }
-    AtomicLongArray sent = new AtomicLongArray(files.size());
-    List<CompletableFuture<Long>> transfers = new ArrayList<>();
-    for (int i = 0; i < files.size(); i++) {
-      int index = i;
-      long all = total;
-      transfers.add(
-          journey.send(
-              files.get(i),
-              bytes -> {
-                sent.set(index, bytes);
-                journey.progress(sum(sent), all);
-              }));
-    }
-    for (CompletableFuture<Long> transfer : transfers) {
-      await(transfer);
-    }
-    journey.progress(total, total);
-  }
-
-  private static long sum(AtomicLongArray values) {
-    long sum = 0;
-    for (int i = 0; i < values.length(); i++) {
-      sum += values.get(i);
-    }
-    return sum;
-  }
-
-  private static void await(CompletableFuture<Long> transfer)
-      throws IOException, InterruptedException {
-    try {
-      transfer.get();
-    } catch (ExecutionException e) {
-      throw new IOException(e.getCause().getMessage(), e);
-    }
+  public void whileFrozen(HomeMemory memory) throws IOException, InterruptedException {
+    memory.sendDue(Long.MAX_VALUE);
   }
 }

@@ -56,6 +56,7 @@ public final class DestinationMigration {
   private final DestinationRelay relay;
   private final DestinationStreams streams;
   private final DestinationDatagrams datagrams;
+  private final ArrivedMemory memory;
   private final Restoration restoration;
   private final CellTraffic traffic;
   private final long reservedBytes;
@@ -100,7 +101,8 @@ public final class DestinationMigration {
             site.faults());
     streams = new DestinationStreams(site.shim(), site.pump(facts.id));
     datagrams = new DestinationDatagrams(facts.id);
-    restoration = new Restoration(site, facts, relay, streams, datagrams);
+    memory = new ArrivedMemory(site, facts, this::lose);
+    restoration = new Restoration(site, facts, relay, streams, datagrams, memory);
     traffic = new CellTraffic(site, facts, home, streams);
     removals = new Removals(facts.id);
     Path images = Directories.create(site.images(facts.id));
@@ -116,6 +118,7 @@ public final class DestinationMigration {
             reservedBytes + UNDER_WAY_BYTES);
       }
       carriers.admit(facts.id, datagrams);
+      carriers.admitPages(facts.id, memory::join);
     } catch (IOException | RuntimeException e) {
       Directories.delete(images);
       throw e;
@@ -133,7 +136,8 @@ public final class DestinationMigration {
     this.reservedBytes = 0;
     streams = new DestinationStreams(site.shim(), site.pump(facts.id));
     datagrams = new DestinationDatagrams(facts.id);
-    restoration = new Restoration(site, facts, relay, streams, datagrams);
+    memory = new ArrivedMemory(site, facts, this::lose);
+    restoration = new Restoration(site, facts, relay, streams, datagrams, memory);
     traffic = new CellTraffic(site, facts, home, streams);
     removals = new Removals(facts.id);
     lifecycle =
@@ -275,6 +279,7 @@ public final class DestinationMigration {
     clean &= removals.done("record of signals", traffic::end);
     clean &= removals.done("streams", streams::drop);
     clean &= removals.done("device for datagrams", this::closeDatagrams);
+    clean &= removals.done("memory", memory::drop);
     if (!homeKnows) {
       home.ended(EndedNotice.newBuilder().setId(facts.id).setWaitStatus(facts.waitStatus).build());
       homeKnows = true;
@@ -298,6 +303,13 @@ public final class DestinationMigration {
     return before.open() != now.open()
         || before.bytesFromProcess() != now.bytesFromProcess()
         || before.bytesToProcess() != now.bytesToProcess();
+  }
+
+  /** It must not run on: what it would find in its memory would be wrong. */
+  private void lose(String why) {
+    LOG.error("{}: process {} is ended: {}", facts.id, facts.pid, why);
+    facts.note = "ended: " + why;
+    restoration.endCell();
   }
 
   // ---- Home's decision. ----
@@ -377,6 +389,7 @@ public final class DestinationMigration {
     clean &= removals.done("streams", streams::drop);
     clean &= removals.done("record of signals", traffic::end);
     clean &= removals.done("device for datagrams", this::closeDatagrams);
+    clean &= removals.done("memory", memory::drop);
     clean &= removals.done("cgroup", () -> FrozenTree.endBody(facts));
     clean &= removals.done("unix sockets", this::removeUnixPaths);
     clean &= removals.done("images", () -> Directories.delete(site.images(facts.id)));
@@ -413,6 +426,7 @@ public final class DestinationMigration {
         traffic.tell();
         traffic.watch();
         datagrams.watch();
+        memory.watch();
       }
       case DEPARTING -> askWhether();
       case LEAVING -> leave(facts.nextLeg);
@@ -677,6 +691,8 @@ public final class DestinationMigration {
       case RESTORED, COMMITTED, RUNNING -> {
         carriers.register(facts.id, home.host(), site.images(facts.id), relay, 0);
         carriers.admit(facts.id, datagrams);
+        carriers.admitPages(facts.id, memory::join);
+        memory.takeUp();
         if (lifecycle.state() == DestinationState.RUNNING) {
           startStreams();
           traffic.begin();

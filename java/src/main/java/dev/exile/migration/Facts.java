@@ -3,6 +3,7 @@ package dev.exile.migration;
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import dev.exile.ipc.SysvObject;
+import dev.exile.memory.Round;
 import dev.exile.negotiation.Refusal;
 import dev.exile.process.ProcessState;
 import dev.exile.sockets.Felt;
@@ -75,8 +76,38 @@ public final class Facts {
   /** From the request to the end of the move; 0 before. */
   public long totalMillis;
 
-  /** Image bytes that crossed the network. */
-  public long bytesTransferred;
+  /** Bytes of images and pages that crossed the network. */
+  public volatile long bytesTransferred;
+
+  /** Resident memory when it was surveyed, in bytes. */
+  public long residentBytes;
+
+  /** At home: the passes over its memory while it ran. */
+  public List<Round> rounds = List.of();
+
+  /**
+   * Bytes of its memory that had not been sent when it was resumed; at the destination those that
+   * are still missing.
+   */
+  public volatile long missingBytes;
+
+  /** At home: nothing is missing at the destination any more. */
+  volatile boolean memoryComplete;
+
+  /** Touches of pages that had to wait for them. */
+  public volatile long faults;
+
+  /** At home: from its resume until nothing was missing any more, in milliseconds; 0: at once. */
+  public volatile long dependsOnHomeMillis;
+
+  /** At home: for memory on the network, in bytes per second; 0: no limit. */
+  long bytesPerSecond;
+
+  /** At the destination: a pager has pages of it that are not in their places. */
+  volatile boolean paged;
+
+  /** What went otherwise than asked for; empty where nothing did. */
+  public String note = "";
 
   /** Connections that were relayed at the move. */
   public int established;
@@ -190,6 +221,16 @@ public final class Facts {
   /** The leg by which the host where it runs knows it. */
   public String currentLeg() {
     return leg.isEmpty() ? id : leg;
+  }
+
+  /** At home: {@link #dependsOnHomeMillis}, or -1 while some of its memory is still missing. */
+  public long dependsOnHome() {
+    return missingBytes > 0 && !memoryComplete ? -1 : dependsOnHomeMillis;
+  }
+
+  /** So many more bytes of images or pages have crossed the network. */
+  synchronized void sent(long bytes) {
+    bytesTransferred += bytes;
   }
 
   /** How long each state lasted, in milliseconds, by its name in lower case, in order. */

@@ -66,7 +66,13 @@ final class FrozenTree {
                 shared.files(),
                 terminal ? Terminal.external() : List.of());
     FreezeGuard guard =
-        FreezeGuard.start(site.shim(), cgroup.directory(), origins(facts), shared.sysv(), dump);
+        FreezeGuard.start(
+            site.shim(),
+            cgroup.directory(),
+            origins(facts),
+            shared.sysv(),
+            HomePages.veil(site, facts),
+            dump);
     return new FrozenTree(site.shim(), facts, tree, shellJob, guard);
   }
 

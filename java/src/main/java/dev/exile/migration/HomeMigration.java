@@ -6,15 +6,18 @@ import dev.exile.criu.UdpImages;
 import dev.exile.ipc.HomeShared;
 import dev.exile.linux.Clocks;
 import dev.exile.memory.Algorithm;
-import dev.exile.memory.Journey;
+import dev.exile.memory.Limits;
+import dev.exile.memory.Plan;
 import dev.exile.negotiation.Refusal;
 import dev.exile.process.ProcessTree;
 import dev.exile.process.TimedWaits;
 import dev.exile.rpc.peer.Departure;
+import dev.exile.rpc.peer.MemoryPlan;
 import dev.exile.rpc.peer.Observation;
 import dev.exile.rpc.peer.RestoreReply;
 import dev.exile.rpc.peer.RestoreRequest;
 import dev.exile.shim.ShimException;
+import dev.exile.signals.MemoryKeepers;
 import dev.exile.sockets.Felt;
 import dev.exile.streams.HomeStreams;
 import java.io.IOException;
@@ -46,6 +49,7 @@ public final class HomeMigration {
   private final Site site;
   private volatile PeerLink peer;
   private final Algorithm algorithm;
+  private final Limits limits;
   private final ProgressListener listener;
   private final Facts facts;
   private final Lifecycle<HomeState> lifecycle;
@@ -58,8 +62,14 @@ public final class HomeMigration {
   private volatile HomeSockets sockets;
   private final HomeStreams streams;
   private List<String> streamed = List.of();
+  private boolean onDemand;
   private List<TimedWaits.Wait> waits = List.of();
   private HomeShared shared;
+  private HomePages pages;
+
+  /** What of its memory is sent after COMMIT; null where nothing is. */
+  private volatile LatePages late;
+
   private volatile Forwarding forwarding;
 
   /** The leg that is under way, else null. */
@@ -83,6 +93,7 @@ public final class HomeMigration {
       String id,
       ProcessTree tree,
       Algorithm algorithm,
+      Limits limits,
       PeerLink peer,
       Site site,
       ProgressListener listener) {
@@ -90,6 +101,7 @@ public final class HomeMigration {
     this.peer = peer;
     this.tree = tree;
     this.algorithm = algorithm;
+    this.limits = limits;
     this.listener = listener;
     this.facts = new Facts();
     facts.id = id;
@@ -100,6 +112,8 @@ public final class HomeMigration {
     facts.from = site.host();
     facts.to = peer.host();
     facts.algorithm = algorithm.name();
+    facts.residentBytes = tree.residentBytes();
+    facts.bytesPerSecond = limits.bytesPerSecond();
     facts.startedMillis = System.currentTimeMillis();
     this.streams = new HomeStreams(site.shim(), site.pump(facts.id));
     this.lifecycle =
@@ -119,6 +133,7 @@ public final class HomeMigration {
     this.unsettled = unsettled;
     this.facts = facts;
     this.algorithm = Algorithm.named(facts.algorithm);
+    this.limits = Limits.DEFAULT;
     this.listener = ProgressListener.NONE;
     this.streams = new HomeStreams(site.shim(), site.pump(facts.id));
     this.lifecycle =
@@ -168,6 +183,7 @@ public final class HomeMigration {
       throw new RefusedException(outcome.refusals());
     }
     streamed = outcome.streamed();
+    onDemand = outcome.pagesOnDemand();
   }
 
   private void refuse(RefusedException refused) {
@@ -188,12 +204,13 @@ public final class HomeMigration {
     streams.prepare(tree.pids(), streamed);
     shared = HomeShared.of(tree.pids());
     frozen = FrozenTree.prepare(site, facts, tree, shared);
-    algorithm.whileRunning(journey());
+    pages = HomePages.open(site, facts, algorithm, limits, onDemand, peer, frozen::pids, listener);
+    pages.whileRunning(frozen::pids);
   }
 
   // ---- Step 3: exile. Every failure from here to COMMIT rolls back. ----
 
-  private void freeze() throws IOException {
+  private void freeze() throws IOException, InterruptedException {
     enter(HomeState.FREEZING, "ready");
     frozenAtNanos = System.nanoTime();
     ExileState.enter(facts);
@@ -211,6 +228,7 @@ public final class HomeMigration {
     facts.sysvObjects = shared.objects();
     facts.established = sockets.taken().connections().size();
     facts.listening = sockets.taken().listeners().size();
+    pages.freeze();
   }
 
   private void dump() throws IOException, InterruptedException {
@@ -218,8 +236,9 @@ public final class HomeMigration {
         HomeState.DUMPING,
         "frozen, %d connections and %d listeners held"
             .formatted(facts.established, facts.listening));
+    pages.send();
     try {
-      algorithm.dump(journey());
+      frozen.dump();
     } catch (ShimException e) {
       throw new IOException(
           "CRIU's dump failed: %s (%s; log: %s on %s)"
@@ -243,11 +262,12 @@ public final class HomeMigration {
   private void transfer() throws IOException, InterruptedException {
     enter(HomeState.TRANSFERRING, "dumped");
     try {
-      algorithm.transfer(journey());
+      sockets.sendImages();
     } catch (IOException e) {
       throw new IOException(
           "the images did not reach %s: %s".formatted(peer.host(), e.getMessage()), e);
     }
+    pages.awaitSent();
   }
 
   private void restore() throws IOException {
@@ -263,6 +283,14 @@ public final class HomeMigration {
             .setSharedFiles(shared.files());
     sockets.describe(request);
     streams.describe(request);
+    request.setResumesAtOnce(pages.resumesAtOnce() && onDemand);
+    for (Plan plan : pages.plans(peer, this::memoryIsComplete)) {
+      request.addMemory(
+          MemoryPlan.newBuilder()
+              .setPid(plan.pid())
+              .addAllAreas(plan.areas())
+              .addAllMissing(plan.missing()));
+    }
     CellTime.describe(request, facts.pid, waits, dumpedNanos);
     RestoreReply reply = peer.restore(request.build());
     if (!reply.getRestored()) {
@@ -324,6 +352,9 @@ public final class HomeMigration {
   // ---- Step 5: forwarding. ----
 
   private void forward() {
+    if (pages != null) {
+      late = pages.handOver();
+    }
     Forwarding starting = new Forwarding(site, facts, peer, sockets, streams);
     starting.start(frozen);
     removeShared();
@@ -334,6 +365,22 @@ public final class HomeMigration {
               saveFigures();
             });
     forwarding = starting; // what the destination tells from now on finds deputies
+  }
+
+  /** Home is not needed for its memory any more. */
+  private void memoryIsComplete() {
+    LatePages done = late;
+    facts.memoryComplete = true;
+    LOG.info(
+        "{}: the last page of its memory is at {}, {} ms after it was resumed there",
+        facts.id,
+        facts.to,
+        facts.dependsOnHomeMillis);
+    saveFigures();
+    facts.members.forEach(MemoryKeepers::end);
+    if (done != null) {
+      done.close();
+    }
   }
 
   /** What the tree shared by name, and its unix sockets' paths: nobody here uses them any more. */
@@ -421,6 +468,8 @@ public final class HomeMigration {
       why = "it is on its way to another host already";
     } else if (lifecycle.state() != HomeState.FORWARDING || forwarding == null) {
       why = "migration %s is %s".formatted(facts.id, lifecycle.state());
+    } else if (facts.missingBytes > 0 && !facts.memoryComplete) {
+      why = "some of its memory has not left %s yet".formatted(site.host());
     } else if (next.host().equals(facts.to)) {
       why = "it runs at %s already".formatted(facts.to);
     }
@@ -490,6 +539,9 @@ public final class HomeMigration {
         throw new IOException("it is between two hosts; tell again");
       }
       running().end(waitStatus);
+      if (late != null) {
+        late.close();
+      }
       facts.waitStatus = waitStatus;
       lookAtClients();
       lifecycle.force(HomeState.ENDED, "ended at " + peer.host() + WaitStatus.describe(waitStatus));
@@ -515,6 +567,9 @@ public final class HomeMigration {
   }
 
   private void undo() {
+    if (pages != null) {
+      pages.close();
+    }
     try {
       if (frozen != null) {
         frozen.thaw();
@@ -588,10 +643,25 @@ public final class HomeMigration {
     if (sockets == null) {
       return; // stopped
     }
+    sendLatePages();
     if (lifecycle.state() == HomeState.FORWARDING) {
       forward();
     } else {
       settle();
+    }
+  }
+
+  private void sendLatePages() {
+    if (facts.missingBytes == 0 || facts.memoryComplete) {
+      return;
+    }
+    try {
+      LatePages taken =
+          new LatePages(site, facts, peer, LatePages.holders(facts), this::memoryIsComplete);
+      late = taken;
+      taken.start(null);
+    } catch (IOException e) {
+      LOG.error("{}: what is missing of its memory cannot be sent", facts.id, e);
     }
   }
 
@@ -694,10 +764,6 @@ public final class HomeMigration {
 
   private static long millisSince(long nanos) {
     return (System.nanoTime() - nanos) / 1_000_000;
-  }
-
-  private Journey journey() {
-    return new HomeJourney(site, facts, frozen, sockets, listener);
   }
 
   // ---- For those who look on. ----

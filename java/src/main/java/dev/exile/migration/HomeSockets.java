@@ -17,14 +17,12 @@ import dev.exile.sockets.TakenSockets;
 import dev.exile.streams.HomeStreams;
 import java.io.IOException;
 import java.net.InetSocketAddress;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.function.LongConsumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -205,8 +203,9 @@ final class HomeSockets {
     }
   }
 
-  CompletableFuture<Long> sendImage(Path file, LongConsumer sent) {
-    return images.sendFile(facts.id, file.getFileName().toString(), file, sent);
+  /** Sends CRIU's images; returns when the destination has them. */
+  void sendImages() throws IOException, InterruptedException {
+    ImageTransfer.send(images, facts.id, site.images(facts.id), facts::sent);
   }
 
   /** Tells the destination which sockets it is to give back to the process. */

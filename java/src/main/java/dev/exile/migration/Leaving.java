@@ -4,8 +4,6 @@ import com.google.protobuf.ByteString;
 import dev.exile.criu.Criu;
 import dev.exile.ipc.CellShared;
 import dev.exile.linux.Clocks;
-import dev.exile.memory.Journey;
-import dev.exile.memory.TotalCopy;
 import dev.exile.process.Cell;
 import dev.exile.process.Cgroup;
 import dev.exile.process.ProcessTree;
@@ -33,8 +31,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
-import java.util.function.LongConsumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -117,7 +113,8 @@ final class Leaving {
     failIfCancelled();
     site.faults().at("leave.transferring");
     phases.begin("transferring");
-    new TotalCopy().transfer(new Way());
+    facts.bytesTransferred = 0;
+    ImageTransfer.send(images, departure.getNext() + IMAGES, site.images(facts.id), facts::sent);
     request.setImageBytes(facts.bytesTransferred).addAllPhases(Phases.told(phases.end()));
     CellTime.describe(request, facts.rootHere, waits, dumpedNanos);
     return request.build();
@@ -274,30 +271,6 @@ final class Leaving {
           "CRIU's dump failed: %s (%s; log: %s on %s)"
               .formatted(Criu.errorLine(log), e.getMessage(), log, site.host()),
           e);
-    }
-  }
-
-  /** The way of the images to the next host. */
-  private final class Way implements Journey {
-    @Override
-    public void dump() throws IOException {
-      Leaving.this.dump();
-    }
-
-    @Override
-    public Path images() {
-      return site.images(facts.id);
-    }
-
-    @Override
-    public CompletableFuture<Long> send(Path file, LongConsumer sent) {
-      return images.sendFile(
-          departure.getNext() + IMAGES, file.getFileName().toString(), file, sent);
-    }
-
-    @Override
-    public void progress(long done, long total) {
-      facts.bytesTransferred = done;
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.exile.migration;
 
 import dev.exile.memory.Algorithm;
+import dev.exile.memory.Limits;
 import dev.exile.negotiation.Admission;
 import dev.exile.negotiation.Refusal;
 import dev.exile.negotiation.Survey;
@@ -142,10 +143,14 @@ public final class Migrations implements AutoCloseable {
 
   /** Starts to move a tree; the listener hears of all that follows. */
   public HomeMigration migrate(
-      ProcessTree tree, Algorithm algorithm, PeerLink peer, ProgressListener listener)
+      ProcessTree tree,
+      Algorithm algorithm,
+      Limits limits,
+      PeerLink peer,
+      ProgressListener listener)
       throws RefusedException {
     HomeMigration migration =
-        new HomeMigration(MigrationId.create(), tree, algorithm, peer, site, listener);
+        new HomeMigration(MigrationId.create(), tree, algorithm, limits, peer, site, listener);
     synchronized (home) {
       if (stopping) {
         throw new RefusedException(

@@ -22,8 +22,9 @@ final class Negotiation {
    * @param refusals every reason why the tree cannot move; where there is none and it is no dry
    *     run, the destination has reserved room for it
    * @param streamed files that the destination lacks, and that home is to go on writing
+   * @param pagesOnDemand whether the destination can run it before all its pages are there
    */
-  record Outcome(List<Refusal> refusals, List<String> streamed) {}
+  record Outcome(List<Refusal> refusals, List<String> streamed, boolean pagesOnDemand) {}
 
   /** Negotiates. */
   static Outcome run(
@@ -39,6 +40,7 @@ final class Negotiation {
                         "process %d could leave no deputy behind: %s".formatted(pid, why),
                         "start it without that")));
     List<String> streamed = new ArrayList<>();
+    boolean pagesOnDemand = false;
     long needed = findings.offer().getImageBytes();
     long room = Host.usableSpace(site.images());
     if (room < needed) {
@@ -61,6 +63,14 @@ final class Negotiation {
           .getRefusalsList()
           .forEach(reason -> refusals.add(new Refusal(reason.getWhat(), reason.getRemedy())));
       streamed.addAll(answer.getStreamedList());
+      pagesOnDemand = answer.getPagesOnDemand();
+      if (algorithm.needsOnDemand() && !pagesOnDemand) {
+        refusals.add(
+            new Refusal(
+                "%s has no userfaultfd(2), %s cannot work there"
+                    .formatted(peer.host(), algorithm.name()),
+                "use --algorithm pre-copy or total-copy"));
+      }
     } catch (PeerLink.Lost e) {
       refusals.add(
           new Refusal(
@@ -69,6 +79,6 @@ final class Negotiation {
     } catch (PeerLink.Refused e) {
       refusals.add(new Refusal(e.getMessage(), "see the agent's log on " + peer.host()));
     }
-    return new Outcome(refusals, streamed);
+    return new Outcome(refusals, streamed, pagesOnDemand);
   }
 }

@@ -46,6 +46,7 @@ final class Restoration {
   private final DestinationRelay relay;
   private final DestinationStreams streams;
   private final DestinationDatagrams datagrams;
+  private final ArrivedMemory memory;
   private final CompletableFuture<Void> reachedHook = new CompletableFuture<>();
   private final CompletableFuture<String> hookAnswer = new CompletableFuture<>();
   private final CompletableFuture<Void> letGo = new CompletableFuture<>();
@@ -59,12 +60,14 @@ final class Restoration {
       Facts facts,
       DestinationRelay relay,
       DestinationStreams streams,
-      DestinationDatagrams datagrams) {
+      DestinationDatagrams datagrams,
+      ArrivedMemory memory) {
     this.site = site;
     this.facts = facts;
     this.relay = relay;
     this.streams = streams;
     this.datagrams = datagrams;
+    this.memory = memory;
     relay.processes(this::pids);
     if (facts.cellInit != 0) {
       cell = new Cell(facts.cellInit, facts.cellStartTicks);
@@ -94,6 +97,7 @@ final class Restoration {
                 site.log(facts.id, "restore"),
                 site.shim().hook(),
                 request.getShellJob(),
+                memory.prepare(request),
                 streams.inherited());
     options.addAll(streams.cellOptions());
     if (request.getSharedFiles()) {
@@ -143,7 +147,9 @@ final class Restoration {
   Map<Integer, Integer> awaitHook() throws IOException, InterruptedException {
     await(reachedHook, "CRIU's restore");
     facts.unixPaths = UnixPaths.made(facts.unixPaths);
-    return cell.members();
+    Map<Integer, Integer> members = cell.members();
+    memory.fill(members);
+    return members;
   }
 
   private void await(CompletableFuture<Void> step, String what)
@@ -311,6 +317,14 @@ final class Restoration {
     IOException aborted = new IOException("aborted: " + reason);
     reachedHook.completeExceptionally(aborted);
     letGo.completeExceptionally(aborted);
+  }
+
+  /** Ends all that lives in the cell. */
+  void endCell() {
+    Cell ending = cell;
+    if (ending != null) {
+      ending.kill();
+    }
   }
 
   /** Closes the line by which the cell knows that the agent lives. */

@@ -33,12 +33,14 @@ public final class FreezeGuard implements AutoCloseable {
    * @param cgroup the directory of the cgroup that holds the tree that is to be frozen
    * @param back where each process came from, to be moved back there when it is thawed
    * @param ipc whether the tree uses SysV IPC, which the dump then has to see from outside
+   * @param veil tells what of its memory the dump is not to look at; may be written later
    * @param dump the command that {@link #dump} will run
    */
   public static FreezeGuard start(
-      Shim shim, Path cgroup, Map<Integer, Path> back, boolean ipc, List<String> dump)
+      Shim shim, Path cgroup, Map<Integer, Path> back, boolean ipc, Path veil, List<String> dump)
       throws IOException {
-    List<String> arguments = new ArrayList<>(List.of("--cgroup", cgroup.toString()));
+    List<String> arguments =
+        new ArrayList<>(List.of("--cgroup", cgroup.toString(), "--veil", veil.toString()));
     back.forEach(
         (pid, origin) -> {
           arguments.add("--back");

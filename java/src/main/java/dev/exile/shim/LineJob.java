@@ -54,6 +54,11 @@ public final class LineJob implements AutoCloseable {
     return out.ready();
   }
 
+  /** Its PID. */
+  public int pid() {
+    return (int) process.pid();
+  }
+
   /** Ends it by force. */
   public void kill() {
     process.destroyForcibly();

@@ -18,13 +18,15 @@ import java.util.concurrent.TimeUnit;
  * @param cgroup that the bodies stand frozen in; may be gone, when all is done
  * @param origins the cgroup that each goes back to, by PID
  * @param title what {@code ps} shows
+ * @param keepMemory whether the bodies' memory is still needed, see {@link MemoryKeepers}
  */
 public record Deputizing(
     String id,
     Map<Integer, Long> processes,
     Path cgroup,
     Map<Integer, Path> origins,
-    String title) {
+    String title,
+    boolean keepMemory) {
   private static final int LIMIT_SECONDS = 60;
 
   /** One that was killed (an exit value of 128 + signal) is started again so many times. */
@@ -51,6 +53,9 @@ public record Deputizing(
                 socket.toString(),
                 "--title",
                 title));
+    if (keepMemory) {
+      arguments.add("--keep-memory");
+    }
     origins.forEach((pid, origin) -> arguments.addAll(List.of("--back", pid + "=" + origin)));
     int exit = KILLED;
     for (int run = 0; run < RUNS && exit >= KILLED; run++) {

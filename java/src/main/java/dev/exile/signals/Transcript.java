@@ -49,6 +49,7 @@ record Transcript(
           frozen.remove(Integer.valueOf(words[1]));
           gone.add(Integer.valueOf(words[1]));
         }
+        case "memory", "no-memory" -> {} // who needs it looks for it, see MemoryKeepers
         case "error" -> error = line;
         case "done" -> {
           error = null;

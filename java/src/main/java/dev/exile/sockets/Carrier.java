@@ -122,6 +122,37 @@ public final class Carrier implements AutoCloseable {
     return new ImageSender(this, migration, name, file, progress).start();
   }
 
+  /**
+   * Opens a stream for the memory of a migration.
+   *
+   * @param end deals with what comes back, on an event loop: must not block
+   */
+  public PageStream openPages(String migration, PageStream.End end) throws IOException {
+    CompletableFuture<PageStream> opened = new CompletableFuture<>();
+    open(
+            new CarrierProtocol.Target(CarrierProtocol.Kind.PAGES, migration, "all").headers(),
+            stream -> {
+              PageStream pages = new PageStream(stream, Runnable::run);
+              pages.to(end);
+              stream.pipeline().addLast(pages);
+              opened.complete(pages);
+            })
+        .addListener(
+            future -> {
+              if (!future.isSuccess()) {
+                opened.completeExceptionally(future.cause());
+              }
+            });
+    try {
+      return opened.get();
+    } catch (ExecutionException e) {
+      throw new IOException("no stream for pages: " + e.getCause().getMessage(), e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("interrupted while a stream for pages was opened", e);
+    }
+  }
+
   /** How long sent bytes may stay unacknowledged before the connection counts as lost. */
   public void giveUpAfter(Duration silence) {
     channel.config().setOption(EpollChannelOption.TCP_USER_TIMEOUT, (int) silence.toMillis());

@@ -20,6 +20,7 @@ import org.slf4j.LoggerFactory;
  *   POST /relay/MIGRATION/NAME   a connection, see {@link RelayFrames} for what follows
  *   POST /sync/MIGRATION/all     all connections that home has, have had their stream opened before
  *   POST /datagrams/MIGRATION/all  datagrams of all UDP sockets, see {@link PacketStream}
+ *   POST /pages/MIGRATION/all    memory, see {@link PageStream}
  *   PUT  /image/MIGRATION/NAME   a file, content-length says how long; answered when it is complete
  * </pre>
  *
@@ -43,7 +44,7 @@ final class CarrierProtocol {
       Pattern.compile(
           "([0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9a-f]{0,4}(:[0-9a-f]{0,4}){2,7}):[0-9]{1,5}");
   private static final Pattern PATH =
-      Pattern.compile("/(relay|sync|datagrams|image)/([A-Za-z0-9._-]{1,128})/([^/]{1,512})");
+      Pattern.compile("/(relay|sync|datagrams|pages|image)/([A-Za-z0-9._-]{1,128})/([^/]{1,512})");
 
   private CarrierProtocol() {}
 
@@ -55,6 +56,8 @@ final class CarrierProtocol {
     SYNC("POST"),
     /** Datagrams. */
     DATAGRAMS("POST"),
+    /** Memory. */
+    PAGES("POST"),
     /** A file. */
     IMAGE("PUT");
 
@@ -69,6 +72,7 @@ final class CarrierProtocol {
         case RELAY -> "relay";
         case SYNC -> "sync";
         case DATAGRAMS -> "datagrams";
+        case PAGES -> "pages";
         case IMAGE -> "image";
       };
     }

@@ -22,6 +22,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -53,6 +54,7 @@ public final class CarrierServer implements AutoCloseable {
    * @param imageDirectory where files go
    * @param relay takes the sockets
    * @param datagrams takes those of its UDP sockets; null where it has none
+   * @param pages takes its memory; null where it takes none (any more)
    * @param bytesLeft how many bytes of files may still be announced
    */
   record Registration(
@@ -60,6 +62,7 @@ public final class CarrierServer implements AutoCloseable {
       Path imageDirectory,
       DestinationRelay relay,
       AtomicReference<DestinationDatagrams> datagrams,
+      AtomicReference<Function<PageStream, PageStream.End>> pages,
       AtomicLong bytesLeft) {
     /** Sets bytes aside, if there are as many. */
     boolean reserve(long bytes) {
@@ -126,7 +129,12 @@ public final class CarrierServer implements AutoCloseable {
       long maxBytes) {
     Registration entry =
         new Registration(
-            peerName, imageDirectory, relay, new AtomicReference<>(), new AtomicLong(maxBytes));
+            peerName,
+            imageDirectory,
+            relay,
+            new AtomicReference<>(),
+            new AtomicReference<>(),
+            new AtomicLong(maxBytes));
     if (migrations.putIfAbsent(migration, entry) != null) {
       throw new IllegalStateException("migration " + migration + " is already registered");
     }
@@ -135,6 +143,15 @@ public final class CarrierServer implements AutoCloseable {
   /** Admits the datagrams of a registered migration. */
   public void admit(String migration, DestinationDatagrams datagrams) {
     migrations.get(migration).datagrams().set(datagrams);
+  }
+
+  /**
+   * Admits the memory of a registered migration.
+   *
+   * @param end called with each stream that comes, on its event loop, for who is to deal with it
+   */
+  public void admitPages(String migration, Function<PageStream, PageStream.End> end) {
+    migrations.get(migration).pages().set(end);
   }
 
   /** Ends the admission of further streams; those that run go on. */

@@ -57,6 +57,8 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
       image(ctx, target, migration, frame);
     } else if (target.kind() == CarrierProtocol.Kind.DATAGRAMS) {
       datagrams(ctx, target, migration);
+    } else if (target.kind() == CarrierProtocol.Kind.PAGES) {
+      pages(ctx, target, migration);
     } else {
       socket(ctx, target, migration, frame.headers());
     }
@@ -98,6 +100,24 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
       stream.writeAndFlush(
           new DefaultHttp2HeadersFrame(CarrierProtocol.Answer.OK.headers(), false));
     }
+  }
+
+  private void pages(
+      ChannelHandlerContext ctx,
+      CarrierProtocol.Target target,
+      CarrierServer.Registration migration)
+      throws Http2Exception {
+    Function<PageStream, PageStream.End> owner = migration.pages().get();
+    if (owner == null) {
+      refuse(409, "migration " + target.migration() + " takes no pages here");
+      return;
+    }
+    CarrierTransport.enlargeWindow(stream, Tuning.IMAGE_WINDOW);
+    PageStream pages = new PageStream(stream, disk);
+    pages.to(owner.apply(pages));
+    ctx.pipeline().replace(this, null, pages);
+    stream.writeAndFlush(new DefaultHttp2HeadersFrame(CarrierProtocol.Answer.OK.headers(), false));
+    pages.opened();
   }
 
   private void socket(

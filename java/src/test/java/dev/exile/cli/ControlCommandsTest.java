@@ -39,7 +39,9 @@ class ControlCommandsTest {
           + "\"state\":\"RUNNING\",\"startedMillis\":1700000000000,"
           + "\"signals\":[{\"number\":15,\"name\":\"SIGTERM\",\"held\":1,\"forwarded\":2}],"
           + "\"felt\":{\"connections\":0,\"waited\":0,\"medianMillis\":0.0,\"p99Millis\":0.0,"
-          + "\"worstMillis\":0.0,\"resets\":0,\"worst\":[]},\"way\":[\"a\",\"c\",\"b\"],\"held\":40}";
+          + "\"worstMillis\":0.0,\"resets\":0,\"worst\":[]},\"way\":[\"a\",\"c\",\"b\"],\"held\":40,"
+          + "\"rounds\":[{\"bytes\":4000,\"pages\":2,\"millis\":7,\"dirtyPages\":1}],\"faults\":3,"
+          + "\"dependsOnHomeMillis\":-1,\"missingBytes\":8192,\"note\":\"\"}";
 
   @TempDir private Path temp;
   private FakeAgent agent;
@@ -85,13 +87,40 @@ class ControlCommandsTest {
   }
 
   @Test
+  void theRequestCarriesWhatMemoryIsAllowed() {
+    ends(redis("migrated"));
+    String options =
+        "--algorithm pre-copy --rounds 3 --dirty-threshold 16M --max-freeze 50 --bandwidth 2G"
+            + " --tracker soft-dirty";
+    assertEquals(ExitCode.OK, exile(("migrate 123 --to b " + options).split(" ", -1)).exitCode());
+
+    assertEquals("pre-copy", agent.request.getAlgorithm());
+    assertEquals(3, agent.request.getRounds());
+    assertEquals(16 << 20, agent.request.getDirtyThreshold());
+    assertEquals(50, agent.request.getMaxFreezeMillis());
+    assertEquals(2L << 30, agent.request.getBytesPerSecond());
+    assertEquals("soft-dirty", agent.request.getTracker());
+  }
+
+  @Test
+  void whatIsNoLimitIsRefusedWithItsValue() {
+    for (String option :
+        List.of("--rounds 0", "--max-freeze -5", "--bandwidth fast", "--dirty-threshold 0")) {
+      Cli cli = exile(("migrate 123 --to b " + option).split(" ", -1));
+
+      assertEquals(ExitCode.USAGE, cli.exitCode());
+      assertTrue(cli.err().contains(option.split(" ", -1)[1]), cli.err());
+    }
+  }
+
+  @Test
   void theRequestCarriesTheTargetTheHostAndTheAlgorithm() {
     ends(redis("migrated"));
     assertEquals(ExitCode.OK, exile("migrate", "redis-server", "--to", "b").exitCode());
 
     assertEquals("redis-server", agent.request.getTarget());
     assertEquals("b", agent.request.getTo());
-    assertEquals("total-copy", agent.request.getAlgorithm());
+    assertEquals("auto", agent.request.getAlgorithm());
   }
 
   @Test
@@ -217,7 +246,7 @@ class ControlCommandsTest {
       Cli json = exile((command + " -o json").split(" ", -1));
       assertEquals(
           "{\"pid\":123,\"command\":\"redis-server\",\"from\":\"a\",\"to\":\"b\","
-              + "\"algorithm\":\"total-copy\",\"outcome\":\"accepted\",\"accepted\":true,"
+              + "\"algorithm\":\"auto\",\"outcome\":\"accepted\",\"accepted\":true,"
               + "\"refusals\":[]}\n",
           json.out());
     }

@@ -12,6 +12,7 @@ import dev.exile.rpc.control.Phase;
 import dev.exile.rpc.control.Progress;
 import dev.exile.rpc.control.Refusal;
 import dev.exile.rpc.control.Report;
+import dev.exile.rpc.control.Round;
 import dev.exile.rpc.control.SignalCount;
 import dev.exile.rpc.control.Sockets;
 import dev.exile.rpc.control.WatchRequest;
@@ -96,6 +97,10 @@ final class FakeAgent extends ControlGrpc.ControlImplBase {
         .setStartedMillis(1_700_000_000_000L)
         .addAllWay(List.of("a", "c", "b"))
         .setHeld(40)
+        .addRounds(Round.newBuilder().setBytes(4000).setPages(2).setMillis(7).setDirtyPages(1))
+        .setFaults(3)
+        .setDependsOnHomeMillis(-1)
+        .setMissingBytes(8192)
         .addSignals(
             SignalCount.newBuilder().setNumber(15).setName("SIGTERM").setHeld(1).setForwarded(2));
   }

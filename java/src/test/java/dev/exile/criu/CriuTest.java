@@ -121,7 +121,7 @@ class CriuTest {
   void bothHostsTreatAShellJobAlike() {
     Criu criu = new Criu(Path.of("/opt/criu"), "4.2.1");
     assertTrue(criu.dump(59, temp, temp, temp, true, false, List.of()).contains("--shell-job"));
-    assertTrue(criu.restore(temp, temp, temp, true, List.of()).contains("--shell-job"));
-    assertTrue(!criu.restore(temp, temp, temp, false, List.of()).contains("--shell-job"));
+    assertTrue(criu.restore(temp, temp, temp, true, false, List.of()).contains("--shell-job"));
+    assertTrue(!criu.restore(temp, temp, temp, false, false, List.of()).contains("--shell-job"));
   }
 }

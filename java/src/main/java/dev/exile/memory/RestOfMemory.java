@@ -1,0 +1,79 @@
+package dev.exile.memory;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * The memory of processes that run elsewhere already, for as long as pages of it are still asked
+ * for. What is once open stays readable while anything holds that memory. One thread at a time.
+ */
+public final class RestOfMemory implements Closeable {
+  private static final int BUFFERS = 6;
+
+  private final Map<Integer, FileChannel> memories = new TreeMap<>();
+
+  /**
+   * Opens it.
+   *
+   * @param holders by the PID of each process, who holds its memory: its frozen body, or a keeper
+   */
+  public static RestOfMemory open(Map<Integer, Integer> holders) throws IOException {
+    RestOfMemory rest = new RestOfMemory();
+    try {
+      for (Map.Entry<Integer, Integer> holder : holders.entrySet()) {
+        rest.memories.put(
+            holder.getKey(),
+            FileChannel.open(
+                Path.of("/proc/" + holder.getValue() + "/mem"), StandardOpenOption.READ));
+      }
+    } catch (IOException e) {
+      rest.close();
+      throw e;
+    }
+    return rest;
+  }
+
+  /** One stream's way of sending it. */
+  public interface Sending {
+    /** Sends a range; waits while too much is under way. */
+    void range(int pid, long start, long end) throws IOException, InterruptedException;
+  }
+
+  /** Sends over that sink; what it throws is of the sink, or says that the memory is gone. */
+  public Sending over(PageSink sink, long bytesPerSecond, java.util.function.LongConsumer sent) {
+    PageSender sender = new PageSender(sink, bytesPerSecond, BUFFERS, sent);
+    return (pid, start, end) -> {
+      FileChannel memory = memories.get(pid);
+      if (memory == null) {
+        throw new GoneException(pid, null);
+      }
+      try {
+        sender.send(memory, pid, start, end, new Sent(true));
+      } catch (PageSender.UnreadableException e) {
+        throw new GoneException(pid, e);
+      }
+    };
+  }
+
+  /** Nobody holds it any more. */
+  public static final class GoneException extends IOException {
+    private static final long serialVersionUID = 1;
+
+    GoneException(int pid, IOException cause) {
+      super("the memory of process " + pid + " is gone", cause);
+    }
+  }
+
+  @Override
+  public void close() throws IOException {
+    for (FileChannel memory : memories.values()) {
+      memory.close();
+    }
+    memories.clear();
+  }
+}

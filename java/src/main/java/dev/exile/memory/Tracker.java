@@ -1,0 +1,47 @@
+package dev.exile.memory;
+
+import java.io.Closeable;
+import java.io.IOException;
+
+/** Finds the pages of one process that were written since it last looked. One thread at a time. */
+interface Tracker extends Closeable {
+  /** Kinds of it, as operators write them. */
+  enum Kind {
+    /** Write protection by a userfaultfd, see {@link UserfaultTracker}. */
+    USERFAULTFD("userfaultfd"),
+    /** The kernel's soft-dirty bits, see {@link SoftDirtyTracker}. */
+    SOFT_DIRTY("soft-dirty");
+
+    private final String word;
+
+    Kind(String word) {
+      this.word = word;
+    }
+
+    @Override
+    public String toString() {
+      return word;
+    }
+  }
+
+  /** What was found of an area. */
+  record Written(PageSet pages, boolean all) {}
+
+  /**
+   * Pages of the area that were written since the last call, and watches them from now on.
+   *
+   * @return all: the area is new, and nothing that was known of it before holds; every populated
+   *     page is among the pages then
+   */
+  Written look(Area area) throws IOException;
+
+  /** The same of a process that stands frozen, for the last time: watches no more. */
+  Written lookAtLast(Area area) throws IOException;
+
+  /** Called before the areas are looked at; the process may run. */
+  default void begin() throws IOException {}
+
+  /** Leaves nothing behind in the process. */
+  @Override
+  void close() throws IOException;
+}

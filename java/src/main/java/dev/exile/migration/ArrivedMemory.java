@@ -1,0 +1,283 @@
+package dev.exile.migration;
+
+import dev.exile.criu.PageImages;
+import dev.exile.memory.Area;
+import dev.exile.memory.Fill;
+import dev.exile.memory.Pager;
+import dev.exile.memory.Pages;
+import dev.exile.memory.Plan;
+import dev.exile.memory.Store;
+import dev.exile.rpc.peer.MemoryPlan;
+import dev.exile.rpc.peer.RestoreRequest;
+import dev.exile.sockets.PageStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Memory at the destination: pages come and are stored; once the process is restored they are put
+ * in their places, all at once or as it touches them. What is missing then is asked for, until it
+ * is there. Thread-safe.
+ *
+ * <p>While a page is missing the process that touches it waits. Should it never come, the process
+ * is ended: it must not run on with wrong memory.
+ */
+final class ArrivedMemory implements Pager.Listener {
+  private static final Logger LOG = LoggerFactory.getLogger(ArrivedMemory.class);
+
+  private final Site site;
+  private final Facts facts;
+  private final Consumer<String> lose;
+  private final Store store = new Store();
+  private List<Plan> plans = List.of();
+  private volatile Pager pager;
+  private volatile PageStream stream;
+
+  /**
+   * @param lose ends the process, for that reason
+   */
+  ArrivedMemory(Site site, Facts facts, Consumer<String> lose) {
+    this.site = site;
+    this.facts = facts;
+    this.lose = lose;
+  }
+
+  private Path socket() {
+    return site.run().resolve(facts.id + ".pager");
+  }
+
+  // ---- What comes. ----
+
+  /** A stream has come; the latest one is the one that counts. */
+  PageStream.End join(PageStream joined) {
+    stream = joined;
+    return new PageStream.End() {
+      @Override
+      public void frame(PageStream.Head head, ByteBuffer content) throws IOException {
+        came(joined, head, content);
+      }
+
+      @Override
+      public void opened() throws IOException {
+        askForMissing();
+      }
+
+      @Override
+      public void lost(String reason) {
+        if (facts.missingBytes > 0) {
+          LOG.warn(
+              "{}: pages of its memory are missing, and {} cannot be asked just now: {}",
+              facts.id,
+              facts.from,
+              reason);
+        }
+      }
+    };
+  }
+
+  private void came(PageStream from, PageStream.Head head, ByteBuffer content) throws IOException {
+    long end = head.start() + head.length();
+    switch (head.kind()) {
+      case Pages.DATA, Pages.COMPRESSED -> {
+        boolean packed = head.kind() == Pages.COMPRESSED;
+        store.data(head.process(), head.start(), head.length(), packed, content);
+        here(head.process(), head.start(), end);
+      }
+      case Pages.ZEROS -> {
+        store.zeros(head.process(), head.start(), head.length());
+        here(head.process(), head.start(), end);
+      }
+      case Pages.FENCE -> from.send(head);
+      case Pages.LOST -> lose.accept("its memory at " + facts.from + " is lost");
+      default -> throw new IOException("an unknown frame " + head);
+    }
+  }
+
+  private void here(int pid, long start, long end) throws IOException {
+    Pager telling = pager;
+    if (telling != null && facts.missingBytes > 0) {
+      telling.here(pid, start, end);
+    }
+  }
+
+  // ---- Restoring. ----
+
+  /**
+   * Before CRIU restores.
+   *
+   * @return whether it is to leave the pages to the pager
+   */
+  boolean prepare(RestoreRequest request) throws IOException {
+    plans = request.getMemoryList().stream().map(ArrivedMemory::plan).toList();
+    facts.missingBytes = plans.stream().mapToLong(Plan::missingBytes).sum();
+    boolean some = plans.stream().anyMatch(plan -> !plan.areas().isEmpty());
+    if (!some || !request.getResumesAtOnce()) {
+      if (facts.missingBytes > 0) {
+        throw new IOException("pages are missing, and it is not to run without them");
+      }
+      return false;
+    }
+    Pager starting = Pager.start(site.shim(), socket());
+    pager = starting;
+    facts.paged = true;
+    site.journal().save(facts);
+    for (Plan plan : plans) {
+      starting.announce(plan, store, site.images(facts.id));
+    }
+    PageImages.restoreAll(site.images(facts.id));
+    starting.listen(site.images(facts.id));
+    askForMissing();
+    return true;
+  }
+
+  private static Plan plan(MemoryPlan plan) {
+    return new Plan(plan.getPid(), plan.getAreasList(), plan.getMissingList());
+  }
+
+  /**
+   * CRIU has restored all but pages: where nobody pages, all are put in their places.
+   *
+   * @param members PIDs on this host by those at home
+   */
+  void fill(Map<Integer, Integer> members) throws IOException {
+    if (pager != null) {
+      return;
+    }
+    for (Plan plan : plans) {
+      if (!plan.areas().isEmpty()) {
+        Fill.fill(site.shim(), members.get(plan.pid()), plan, store, site.images(facts.id));
+      }
+    }
+    store.close();
+  }
+
+  // ---- What is missing. ----
+
+  private void askForMissing() throws IOException {
+    PageStream asking = stream;
+    Pager knowing = pager;
+    if (knowing == null) {
+      return;
+    }
+    knowing.follow(this); // tells again what is waited for
+    if (asking == null || facts.missingBytes == 0) {
+      return;
+    }
+    for (int pid : facts.members) {
+      for (Area range : knowing.missing(pid)) {
+        asking.send(
+            new PageStream.Head(Pages.MISSING, pid, range.start(), range.end() - range.start()));
+      }
+    }
+  }
+
+  @Override
+  public void wanted(int pid, long address) {
+    PageStream asking = stream;
+    try {
+      if (asking != null) {
+        asking.send(new PageStream.Head(Pages.WANTED, pid, address, Area.PAGE));
+      }
+    } catch (IOException e) {
+      LOG.debug("{}: asked again over the next stream: {}", facts.id, e.getMessage());
+    }
+  }
+
+  @Override
+  public void hungUp() {
+    try {
+      askForMissing(); // what was said last may be lost: it comes again
+    } catch (IOException e) {
+      LOG.warn("{}: {}", facts.id, e.getMessage()); // watch() asks again
+    }
+  }
+
+  @Override
+  public void died() {
+    if (facts.paged) {
+      lose.accept("the pager, which had pages of its memory, was killed");
+    }
+  }
+
+  /** Looks after it; called about ten times a second while the process runs. */
+  void watch() throws IOException {
+    Pager asked = pager;
+    if (asked == null || !facts.paged) {
+      return;
+    }
+    List<Pager.Status> all = asked.status();
+    long missing = all.stream().mapToLong(Pager.Status::missing).sum() * Area.PAGE;
+    facts.faults = all.stream().mapToLong(Pager.Status::faults).sum();
+    if (missing == 0 && facts.missingBytes > 0) {
+      PageStream told = stream;
+      if (told != null && told.lost() == null) {
+        told.send(new PageStream.Head(Pages.COMPLETE, 0, facts.faults, 0));
+        facts.missingBytes = 0;
+        site.journal().save(facts);
+      }
+    } else if (missing < facts.missingBytes) {
+      facts.missingBytes = missing;
+    }
+    if (missing == 0 && all.stream().allMatch(status -> status.here() == 0)) {
+      end();
+    }
+  }
+
+  /** Everything is in its place. */
+  boolean isComplete() {
+    return !facts.paged;
+  }
+
+  private void end() throws IOException {
+    facts.paged = false;
+    pager.quit();
+    pager = null;
+    store.close();
+    site.journal().save(facts);
+  }
+
+  /** After the agent was started again: a former one has started the pager. */
+  void takeUp() throws IOException {
+    if (!facts.paged) {
+      return;
+    }
+    try {
+      Pager found = Pager.find(socket());
+      found.giveBack(store, facts.members);
+      pager = found;
+      found.follow(this);
+    } catch (IOException e) {
+      lose.accept("the pager, which had pages of its memory, was killed: " + e.getMessage());
+    }
+  }
+
+  /** The process is gone, or will never be. */
+  void drop() throws IOException {
+    facts.paged = false;
+    Pager ending = pager;
+    pager = null;
+    if (ending == null && Files.exists(socket())) {
+      ending = findOrNull();
+    }
+    if (ending != null) {
+      ending.quit();
+    }
+    Files.deleteIfExists(socket());
+    store.close();
+  }
+
+  private Pager findOrNull() {
+    try {
+      return Pager.find(socket());
+    } catch (IOException e) {
+      LOG.debug("{}: its pager has ended: {}", facts.id, e.getMessage());
+      return null;
+    }
+  }
+}
