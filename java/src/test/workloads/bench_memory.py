@@ -3,7 +3,7 @@
     bench_memory.py memory TESTBED NAME CRIU SIZES RUNS ALGORITHMS LOADS
     bench_memory.py tracker TESTBED NAME SHIM PAIRS REQUESTS
 
-Ended by SIGINT it prints the table of what has been measured so far.
+Ended by SIGINT or SIGTERM it prints the table of what has been measured so far.
 """
 
 import json
@@ -280,10 +280,16 @@ def memory(bed, data, criu, sizes, runs, algorithms, loads):
     table(measured, sizes, systems, loads)
 
 
-def throughput(bed, value_bytes, requests):
-    """Requests a second: SETs of redis-benchmark's 50 clients over a's loopback."""
+def throughput(bed, pid, value_bytes, requests):
+    """SETs a second of redis-benchmark's 50 clients over a's loopback, and the server's us on a processor for each."""
     words = ["-t", "set", "-d", value_bytes, "-r", TRACKED_KEYS, "-n", requests, "--csv"]
-    return float(bed.run("a", "redis-benchmark", *words).splitlines()[-1].split(",")[1].strip('"'))
+    before = busy_nanos(bed, pid)
+    rate = float(bed.run("a", "redis-benchmark", *words).splitlines()[-1].split(",")[1].strip('"'))
+    return rate, (busy_nanos(bed, pid) - before) / 1000 / int(requests)
+
+
+def busy_nanos(bed, pid):
+    return int(bed.run("a", "cat", f"/proc/{pid}/schedstat").split()[0])
 
 
 def tracker(bed, data, shim, pairs, requests):
@@ -291,31 +297,40 @@ def tracker(bed, data, shim, pairs, requests):
     sizes = (64, 4096)
     pid, *_ = data.serve(TRACKED_MEGABYTES)
     measured = {(size, on): [] for size in sizes for on in (True, False)}
-    found = []
     for size in sizes:
-        throughput(bed, size, requests)  # makes the keys
-    for pair in range(int(pairs)):
-        for size in sizes:
-            for on in (True, False) if pair % 2 else (False, True):
-                tracked = bed.python("a", "tracked.py", shim, pid, REARM_MILLIS) if on else None
-                measured[size, on].append(throughput(bed, size, requests))
-                if tracked:
-                    found.append(end(tracked))
-        said = {"pair": pair + 1, "machine": os.getloadavg()[0]}
-        said |= {f"{size} {'on' if on else 'off'}": results[-1] for (size, on), results in measured.items()}
-        print(json.dumps(said | {"rounds, pages": found[-len(sizes) :]}), file=sys.stderr, flush=True)
-    print("%-12s %12s %12s %22s" % ("value bytes", "on, SET/s", "off, SET/s", "on / off, of the pairs"))
+        throughput(bed, pid, size, requests)  # makes the keys
+    try:
+        for pair in range(int(pairs)):
+            for size in sizes:
+                said = {"pair": pair + 1, "value bytes": size, "machine": os.getloadavg()[0]}
+                for on in (True, False) if pair % 2 else (False, True):
+                    tracked = bed.python("a", "tracked.py", shim, pid, REARM_MILLIS) if on else None
+                    said["on" if on else "off"] = throughput(bed, pid, size, requests)
+                    if tracked:
+                        said["rounds, pages, ms"] = end(tracked)
+                measured[size, True].append(said["on"])
+                measured[size, False].append(said["off"])
+                print(json.dumps(said), file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        pass
+    form = "%-11s %10s %10s %9s %16s %16s %9s %6s"
+    print(form % ("value bytes", "on, SET/s", "off, SET/s", "on / off", "on, CPU us/SET", "off, CPU us/SET", "on / off", "pairs"))
     for size in sizes:
-        on, off = measured[size, True], measured[size, False]
-        ratio = statistics.median(one / other for one, other in zip(on, off))
-        print("%-12d %12.0f %12.0f %22.3f" % (size, statistics.median(on), statistics.median(off), ratio))
+        pairs = list(zip(measured[size, True], measured[size, False]))
+        if pairs:
+            columns = []
+            for index, digits in ((0, "%.0f"), (1, "%.1f")):
+                columns += [digits % statistics.median(pair[which][index] for pair in pairs) for which in (0, 1)]
+                columns.append("%.2f" % statistics.median(on[index] / off[index] for on, off in pairs))
+            print(form % (size, *columns, len(pairs)))
     gone(bed, pid)
 
 
 def main():
     job, testbed, name, *rest = sys.argv[1:]
     # Also where it was started in the background, with the signal ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     bed = Bed(testbed, name)
     data = Data(bed)
     try:
