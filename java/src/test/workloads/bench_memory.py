@@ -22,7 +22,7 @@ WRITES_PER_SECOND = 2000
 TRACKED_MEGABYTES = 512
 TRACKED_KEYS = 50_000
 REARM_MILLIS = 500
-PLAIN = "plain CRIU"
+PLAIN = "plain-criu"
 VALUES_PER_MEGABYTE = 250  # so that all of redis is about as large as the size asked for
 BASE_MEGABYTES = 12
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -255,9 +255,8 @@ def ratios(measured, sizes, loads):
             say(what, frozen(load, size, "total-copy"), frozen(load, size, PLAIN), 1.0, strict=True)
 
 
-def memory(bed, data, criu, sizes, runs, algorithms, loads):
-    sizes, runs, algorithms, loads = [int(size) for size in sizes.split()], int(runs), algorithms.split(), loads.split()
-    systems = [PLAIN, *algorithms]
+def memory(bed, data, criu, sizes, runs, systems, loads):
+    sizes, runs, systems, loads = [int(size) for size in sizes.split()], int(runs), systems.split(), loads.split()
     measured = {}
     try:
         for run in range(runs):
