@@ -3,6 +3,7 @@ package dev.exile.agent;
 import dev.exile.criu.Criu;
 import dev.exile.memory.Algorithm;
 import dev.exile.memory.Limits;
+import dev.exile.memory.Trackers;
 import dev.exile.migration.Facts;
 import dev.exile.migration.HomeMigration;
 import dev.exile.migration.Migrations;
@@ -218,6 +219,11 @@ final class ControlService extends ControlGrpc.ControlImplBase {
 
   private static Limits limits(MigrateRequest request) {
     Limits usual = Limits.DEFAULT;
+    if (!request.getTracker().isEmpty() && !Trackers.isKnown(request.getTracker())) {
+      throw fault(
+          Status.INVALID_ARGUMENT,
+          "no tracker is called '%s'; there is: userfaultfd".formatted(request.getTracker()));
+    }
     return new Limits(
         request.getRounds() > 0 ? request.getRounds() : usual.rounds(),
         request.getDirtyThreshold(),

@@ -61,9 +61,7 @@ final class MigrationOptions {
   @Option(
       names = "--tracker",
       paramLabel = "TRACKER",
-      description =
-          "How to find what the process writes: userfaultfd, soft-dirty (default: what works"
-              + " best).")
+      description = "How to find what the process writes: userfaultfd (default: what works best).")
   private String tracker = "";
 
   @Option(

@@ -8,9 +8,7 @@ interface Tracker extends Closeable {
   /** Kinds of it, as operators write them. */
   enum Kind {
     /** Write protection by a userfaultfd, see {@link UserfaultTracker}. */
-    USERFAULTFD("userfaultfd"),
-    /** The kernel's soft-dirty bits, see {@link SoftDirtyTracker}. */
-    SOFT_DIRTY("soft-dirty");
+    USERFAULTFD("userfaultfd");
 
     private final String word;
 

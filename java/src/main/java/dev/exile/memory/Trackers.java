@@ -23,6 +23,11 @@ public final class Trackers implements Closeable {
     this.pidfd = Linux.pidfdOpen(pid);
   }
 
+  /** Whether there is a kind of that name. */
+  public static boolean isKnown(String name) {
+    return Tracker.Kind.USERFAULTFD.toString().equals(name);
+  }
+
   /** Those of the best kind that works here. */
   public static Trackers start(Shim shim) throws IOException {
     LineJob job = LineJob.start(shim, "track", List.of());

@@ -73,7 +73,7 @@ final class ArrivedMemory implements Pager.Listener {
 
       @Override
       public void lost(String reason) {
-        if (facts.missingBytes > 0) {
+        if (facts.missingBytes > 0 && flushed == null) {
           LOG.warn(
               "{}: pages of its memory are missing, and {} cannot be asked just now: {}",
               facts.id,
