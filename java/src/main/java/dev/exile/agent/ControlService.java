@@ -223,7 +223,8 @@ final class ControlService extends ControlGrpc.ControlImplBase {
         request.getDirtyThreshold(),
         request.getMaxFreezeMillis() > 0 ? request.getMaxFreezeMillis() : usual.maxFreezeMillis(),
         request.getBytesPerSecond(),
-        request.getTracker());
+        request.getTracker(),
+        request.getStore());
   }
 
   @Override

@@ -63,9 +63,9 @@ final class MigrateStream implements ProgressListener {
   }
 
   @Override
-  public synchronized void bytes(String id, long done, long total) {
+  public synchronized void memory(String id, dev.exile.memory.Progress memory) {
     long now = System.nanoTime();
-    if (now - lastBytesNanos < PROGRESS_NANOS && done != total) {
+    if (now - lastBytesNanos < PROGRESS_NANOS && memory.doneBytes() < memory.totalBytes()) {
       return;
     }
     lastBytesNanos = now;
@@ -75,8 +75,12 @@ final class MigrateStream implements ProgressListener {
                 Progress.newBuilder()
                     .setId(id)
                     .setPhase(phase)
-                    .setBytesDone(done)
-                    .setBytesTotal(total))
+                    .setBytesDone(memory.doneBytes())
+                    .setBytesTotal(memory.totalBytes())
+                    .setRound(memory.round())
+                    .setDirtyBytesPerSecond(memory.dirtyBytesPerSecond())
+                    .setBytesPerSecond(memory.bytesPerSecond())
+                    .setEtaMillis(memory.etaMillis()))
             .build());
   }
 

@@ -13,6 +13,7 @@ final class BarProgressView implements ProgressView {
 
   private final PrintWriter err;
   private String phase = "";
+  private int round;
   private ProgressBar bar;
 
   BarProgressView(PrintWriter err) {
@@ -22,9 +23,10 @@ final class BarProgressView implements ProgressView {
   @Override
   public void progress(Progress progress) {
     boolean begins = !progress.getPhase().equals(phase);
-    if (begins) {
+    if (begins || progress.getRound() != round) {
       close();
       phase = progress.getPhase();
+      round = progress.getRound();
     }
     if (bar == null && progress.getBytesTotal() > 0) {
       bar = newBar(phase, progress.getBytesTotal());
@@ -33,6 +35,7 @@ final class BarProgressView implements ProgressView {
     }
     if (bar != null) {
       bar.maxHint(progress.getBytesTotal());
+      bar.setExtraMessage(Words.pace(progress));
       bar.stepTo(progress.getBytesDone());
     }
   }

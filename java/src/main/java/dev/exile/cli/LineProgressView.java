@@ -33,7 +33,7 @@ final class LineProgressView implements ProgressView {
     String done = ", " + Words.bytes(progress.getBytesDone());
     return progress.getBytesTotal() == 0
         ? done
-        : done + " of " + Words.bytes(progress.getBytesTotal());
+        : done + " of " + Words.bytes(progress.getBytesTotal()) + Words.pace(progress);
   }
 
   @Override

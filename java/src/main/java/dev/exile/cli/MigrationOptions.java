@@ -66,11 +66,23 @@ final class MigrationOptions {
               + " best).")
   private String tracker = "";
 
+  @Option(
+      names = "--store",
+      paramLabel = "DIR",
+      description = "A directory that both hosts reach, for --algorithm file-server.")
+  private String store = "";
+
   @Spec private CommandSpec spec;
 
   MigrateRequest request() {
     require("--rounds", rounds);
     require("--max-freeze", maxFreeze);
+    if (algorithm.equals("file-server") && !store.startsWith("/")) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "file-server needs --store with the absolute path of a directory that both hosts reach,"
+              + " not '%s'".formatted(store));
+    }
     return MigrateRequest.newBuilder()
         .setTarget(target)
         .setTo(to)
@@ -80,6 +92,7 @@ final class MigrationOptions {
         .setMaxFreezeMillis(maxFreeze)
         .setBytesPerSecond(bandwidth.bytes())
         .setTracker(tracker)
+        .setStore(store)
         .build();
   }
 

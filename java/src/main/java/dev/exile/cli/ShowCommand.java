@@ -75,9 +75,35 @@ final class ShowCommand implements Callable<Integer> {
                     "signal",
                     "%s (%d): %d held, %d forwarded"
                         .formatted(s.name(), s.number(), s.held(), s.forwarded())));
+    int number = 0;
+    for (MigrationView.Round round : view.rounds()) {
+      number++;
+      line(
+          out,
+          "round",
+          "%d: %d pages written since the last, %s sent in %s"
+              .formatted(
+                  number,
+                  round.dirtyPages(),
+                  Words.bytes(round.bytes()),
+                  Words.duration(round.millis())));
+    }
+    if (view.missingBytes() > 0) {
+      line(out, "missing", Words.bytes(view.missingBytes()) + " at the resume, " + late(view));
+    }
+    if (!view.note().isEmpty()) {
+      line(out, "note", view.note());
+    }
     view.phases().forEach(p -> line(out, "phase", p.name() + " " + Words.duration(p.millis())));
     view.refusals().forEach(refusal -> out.println(refusal.line()));
     out.flush();
+  }
+
+  private static String late(MigrationView view) {
+    return view.dependsOnHomeMillis() < 0
+        ? "some of it still is: it waits for " + view.from() + " where it touches that"
+        : "all there %s later; %d touches waited"
+            .formatted(Words.duration(view.dependsOnHomeMillis()), view.faults());
   }
 
   private static void line(PrintWriter out, String name, String value) {

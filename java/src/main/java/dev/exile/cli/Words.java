@@ -1,5 +1,6 @@
 package dev.exile.cli;
 
+import dev.exile.rpc.control.Progress;
 import java.util.Locale;
 
 /** Numbers as people read them. */
@@ -26,6 +27,24 @@ final class Words {
   /** Milliseconds below a second, seconds with one digit above. */
   static String duration(long millis) {
     return millis < 1_000 ? millis + " ms" : String.format(Locale.ROOT, "%.1f s", millis / 1_000.0);
+  }
+
+  /** How memory travels: round, rates and what is left, as far as it is known. */
+  static String pace(Progress progress) {
+    StringBuilder text = new StringBuilder();
+    if (progress.getRound() > 0) {
+      text.append(", round ").append(progress.getRound());
+    }
+    if (progress.getBytesPerSecond() > 0) {
+      text.append(", ").append(bytes(progress.getBytesPerSecond())).append("/s");
+    }
+    if (progress.getDirtyBytesPerSecond() > 0) {
+      text.append(", writes ").append(bytes(progress.getDirtyBytesPerSecond())).append("/s");
+    }
+    if (progress.getEtaMillis() >= 0 && progress.getBytesPerSecond() > 0) {
+      text.append(", ").append(duration(progress.getEtaMillis())).append(" left");
+    }
+    return text.toString();
   }
 
   static String count(int number, String noun) {

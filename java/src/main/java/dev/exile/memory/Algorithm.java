@@ -25,6 +25,11 @@ public interface Algorithm {
   /** Whether it leaves pages at home: the destination must be able to run the process without. */
   boolean needsOnDemand();
 
+  /** Whether it sends pages to a store instead of the destination. */
+  default boolean flushes() {
+    return false;
+  }
+
   /** Step 2, primary migration: what travels while the process still runs. */
   void whileRunning(HomeMemory memory, Tree tree) throws IOException, InterruptedException;
 
@@ -41,7 +46,12 @@ public interface Algorithm {
   /** All there are; the first is what is taken where nothing is said. */
   static List<Algorithm> all() {
     return List.of(
-        new Auto(), new TotalCopy(), new PreCopy(), new DemandPaging(), new EagerDirty());
+        new Auto(),
+        new TotalCopy(),
+        new PreCopy(),
+        new DemandPaging(),
+        new EagerDirty(),
+        new FileServer());
   }
 
   /**

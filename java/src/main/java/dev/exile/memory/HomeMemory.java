@@ -33,6 +33,14 @@ public final class HomeMemory implements Closeable {
   /** What the link was seen to take, in bytes per millisecond; 0 before. */
   private double rate;
 
+  // Of the pass that is under way.
+  private long passTotal;
+  private long passCovered;
+  private long passNanos;
+  private long lookedNanos;
+  private long dirtyRate;
+  private boolean frozen;
+
   /**
    * @param trackers null: nothing is tracked
    * @param mayLeavePages whether the destination can run the tree before all pages are there
@@ -79,9 +87,24 @@ public final class HomeMemory implements Closeable {
    */
   public void meet(List<Integer> pids) throws IOException {
     for (int pid : pids) {
-      if (Files.exists(Path.of("/proc/" + pid))) {
+      try {
         processes.put(pid, new ProcessMemory(pid, null));
+      } catch (IOException e) {
+        throwUnlessEnded(pid, e);
       }
+    }
+  }
+
+  /** One that only waits for its parent has no memory any more, either. */
+  private static void throwUnlessEnded(int pid, IOException e) throws IOException {
+    String sizes;
+    try {
+      sizes = Files.readString(Path.of("/proc/" + pid + "/statm"));
+    } catch (IOException gone) {
+      return;
+    }
+    if (!sizes.startsWith("0 ")) {
+      throw e;
     }
   }
 
@@ -105,9 +128,7 @@ public final class HomeMemory implements Closeable {
         }
         looked.put(pid, process.look());
       } catch (IOException e) {
-        if (Files.exists(Path.of("/proc/" + pid))) {
-          throw e;
-        } // else it has ended
+        throwUnlessEnded(pid, e);
       }
     }
   }
@@ -120,10 +141,13 @@ public final class HomeMemory implements Closeable {
   public Round round(List<Integer> pids) throws IOException, InterruptedException {
     long began = System.nanoTime();
     long before = sender.bytes();
-    long pages = 0;
     look(pids);
+    long pages = looked.values().stream().mapToLong(PageSet::pages).sum();
+    dirtyRate =
+        rounds.isEmpty() ? 0 : pages * PageSet.PAGE * 1_000_000_000L / (began - lookedNanos + 1);
+    lookedNanos = began;
+    beginPass(pages);
     for (Map.Entry<Integer, PageSet> found : looked.entrySet()) {
-      pages += found.getValue().pages();
       processes.get(found.getKey()).send(found.getValue(), sender);
     }
     sender.await();
@@ -147,22 +171,48 @@ public final class HomeMemory implements Closeable {
     return (long) (known * millis);
   }
 
+  private void beginPass(long pages) {
+    passTotal = pages * PageSet.PAGE;
+    passCovered = sender.covered();
+    passNanos = System.nanoTime();
+  }
+
+  /** How it travels just now; on the thread that sends. */
+  public Progress progress() {
+    long done = sender.covered() - passCovered;
+    long millis = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - passNanos);
+    long speed = millis == 0 ? 0 : done * 1000 / millis;
+    return Progress.of(frozen ? 0 : rounds.size() + 1, done, passTotal, dirtyRate, speed);
+  }
+
   // ---- In the freeze. ----
 
   /** The tree stands: finds out what is due. Nothing of a tracker is left in it. */
   public void freeze(List<Integer> pids) throws IOException, InterruptedException {
+    frozen = true;
+    dirtyRate = 0;
     for (int gone : new ArrayList<>(processes.keySet())) {
       if (!pids.contains(gone)) {
         processes.remove(gone).close();
       }
     }
     for (int pid : pids) {
-      ProcessMemory process = processes.get(pid);
-      if (process == null) {
-        process = new ProcessMemory(pid, null); // it was born during the last round
-        processes.put(pid, process);
+      try {
+        ProcessMemory process = processes.get(pid);
+        if (process == null) {
+          process = new ProcessMemory(pid, null); // it was born during the last round
+          processes.put(pid, process);
+        }
+        process.freeze(sender);
+      } catch (PageSender.UnreadableException e) {
+        throw e;
+      } catch (IOException e) {
+        throwUnlessEnded(pid, e);
+        ProcessMemory ended = processes.remove(pid);
+        if (ended != null) {
+          ended.close();
+        }
       }
-      process.freeze(sender);
     }
   }
 
@@ -189,6 +239,7 @@ public final class HomeMemory implements Closeable {
 
   /** Sends so many of those bytes. */
   public void sendDue(long limit) throws IOException, InterruptedException {
+    beginPass(Math.min(limit, dueBytes()) / PageSet.PAGE);
     long left = limit;
     for (ProcessMemory process : processes.values()) {
       left -= process.sendDue(sender, left);
@@ -211,8 +262,12 @@ public final class HomeMemory implements Closeable {
     Files.write(file, lines);
   }
 
-  /** What the destination is to make of it. */
-  public List<Plan> plans() {
+  /**
+   * What the destination is to make of it.
+   *
+   * @param flushed whether all that was sent has gone to a store
+   */
+  public List<Plan> plans(boolean flushed) {
     List<Plan> plans = new ArrayList<>();
     for (ProcessMemory process : processes.values()) {
       List<Long> areas = new ArrayList<>();
@@ -220,7 +275,8 @@ public final class HomeMemory implements Closeable {
       List<Long> missing = new ArrayList<>();
       // No range reaches from one area into the next: they may be moved apart there.
       for (Area area : process.areas()) {
-        process.due().within(area.start(), area.end(), (s, e) -> missing.addAll(List.of(s, e)));
+        PageSet left = flushed ? process.sentData() : process.due();
+        left.within(area.start(), area.end(), (s, e) -> missing.addAll(List.of(s, e)));
       }
       plans.add(new Plan(process.pid(), areas, missing));
     }

@@ -23,6 +23,7 @@ final class PageSender {
   private final BlockingQueue<ByteBuffer> free = new LinkedBlockingQueue<>();
   private final LongConsumer progress;
   private long bytes;
+  private volatile long covered;
 
   /**
    * @param bytesPerSecond 0: no limit
@@ -36,6 +37,11 @@ final class PageSender {
     for (int i = 0; i < buffers; i++) {
       free.add(ByteBuffer.allocateDirect(Compression.bound(CHUNK)).order(ByteOrder.nativeOrder()));
     }
+  }
+
+  /** Bytes of memory that were dealt with so far, as they lie there. */
+  long covered() {
+    return covered;
   }
 
   /** Bytes that were sent so far. */
@@ -64,9 +70,16 @@ final class PageSender {
         throw new UnreadableException(pid, at, e);
       }
       chunk.flip();
+      cover(length);
       send(pid, at, chunk, sent);
       at += length;
     }
+  }
+
+  // One thread writes it.
+  @SuppressWarnings("NonAtomicVolatileUpdate")
+  private void cover(long length) {
+    covered += length;
   }
 
   private static void read(FileChannel memory, ByteBuffer into, long at) throws IOException {

@@ -151,6 +151,11 @@ final class ProcessMemory implements Closeable {
     return areas;
   }
 
+  /** What was sent, and is not zeros. */
+  PageSet sentData() {
+    return sent.data();
+  }
+
   /** Populated pages that the destination does not have as they are. */
   PageSet due() {
     return due;

@@ -24,6 +24,11 @@ final class Sent {
     data.add(start, end);
   }
 
+  /** Pages of which it has data. */
+  PageSet data() {
+    return data;
+  }
+
   /** It takes this range for zeros. */
   void addZeros(long start, long end) {
     known.add(start, end);

@@ -39,6 +39,9 @@ final class ArrivedMemory implements Pager.Listener {
   private volatile Pager pager;
   private volatile PageStream stream;
 
+  /** Where home has flushed the memory to; null where it was sent. */
+  private volatile FlushedMemory flushed;
+
   /**
    * @param lose ends the process, for that reason
    */
@@ -116,6 +119,7 @@ final class ArrivedMemory implements Pager.Listener {
   boolean prepare(RestoreRequest request) throws IOException {
     plans = request.getMemoryList().stream().map(ArrivedMemory::plan).toList();
     facts.missingBytes = plans.stream().mapToLong(Plan::missingBytes).sum();
+    facts.store = request.getStore();
     boolean some = plans.stream().anyMatch(plan -> !plan.areas().isEmpty());
     if (!some || !request.getResumesAtOnce()) {
       if (facts.missingBytes > 0) {
@@ -132,6 +136,9 @@ final class ArrivedMemory implements Pager.Listener {
     }
     PageImages.restoreAll(site.images(facts.id));
     starting.listen(site.images(facts.id));
+    if (!facts.store.isEmpty()) {
+      flushed = FlushedMemory.start(Path.of(facts.store), store, this::here);
+    }
     askForMissing();
     return true;
   }
@@ -166,7 +173,19 @@ final class ArrivedMemory implements Pager.Listener {
       return;
     }
     knowing.follow(this); // tells again what is waited for
-    if (asking == null || facts.missingBytes == 0) {
+    if (facts.missingBytes == 0) {
+      return;
+    }
+    FlushedMemory reading = flushed;
+    if (reading != null) {
+      for (int pid : facts.members) {
+        for (Area range : knowing.missing(pid)) {
+          reading.requests().miss(pid, range.start(), range.end());
+        }
+      }
+      return;
+    }
+    if (asking == null) {
       return;
     }
     for (int pid : facts.members) {
@@ -180,8 +199,11 @@ final class ArrivedMemory implements Pager.Listener {
   @Override
   public void wanted(int pid, long address) {
     PageStream asking = stream;
+    FlushedMemory reading = flushed;
     try {
-      if (asking != null) {
+      if (reading != null) {
+        reading.requests().want(pid, address);
+      } else if (asking != null) {
         asking.send(new PageStream.Head(Pages.WANTED, pid, address, Area.PAGE));
       }
     } catch (IOException e) {
@@ -216,7 +238,10 @@ final class ArrivedMemory implements Pager.Listener {
     facts.faults = all.stream().mapToLong(Pager.Status::faults).sum();
     if (missing == 0 && facts.missingBytes > 0) {
       PageStream told = stream;
-      if (told != null && told.lost() == null) {
+      if (flushed != null) {
+        facts.missingBytes = 0;
+        forgetFlushed();
+      } else if (told != null && told.lost() == null) {
         told.send(new PageStream.Head(Pages.COMPLETE, 0, facts.faults, 0));
         facts.missingBytes = 0;
         site.journal().save(facts);
@@ -251,7 +276,10 @@ final class ArrivedMemory implements Pager.Listener {
       Pager found = Pager.find(socket());
       found.giveBack(store, facts.members);
       pager = found;
-      found.follow(this);
+      if (!facts.store.isEmpty()) {
+        flushed = FlushedMemory.start(Path.of(facts.store), store, this::here);
+      }
+      askForMissing();
     } catch (IOException e) {
       lose.accept("the pager, which had pages of its memory, was killed: " + e.getMessage());
     }
@@ -270,6 +298,18 @@ final class ArrivedMemory implements Pager.Listener {
     }
     Files.deleteIfExists(socket());
     store.close();
+    forgetFlushed();
+  }
+
+  private void forgetFlushed() throws IOException {
+    FlushedMemory reading = flushed;
+    flushed = null;
+    if (reading != null) {
+      reading.close();
+    }
+    if (!facts.store.isEmpty()) {
+      FlushedMemory.remove(Path.of(facts.store));
+    }
   }
 
   private Pager findOrNull() {

@@ -103,6 +103,9 @@ public final class Facts {
   /** At home: for memory on the network, in bytes per second; 0: no limit. */
   long bytesPerSecond;
 
+  /** The directory that its memory was flushed to; empty where it was not. */
+  public String store = "";
+
   /** At the destination: a pager has pages of it that are not in their places. */
   volatile boolean paged;
 

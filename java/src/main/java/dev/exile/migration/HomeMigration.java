@@ -283,6 +283,7 @@ public final class HomeMigration {
             .setSharedFiles(shared.files());
     sockets.describe(request);
     streams.describe(request);
+    request.setStore(facts.store);
     request.setResumesAtOnce(pages.resumesAtOnce() && onDemand);
     for (Plan plan : pages.plans(peer, this::memoryIsComplete)) {
       request.addMemory(
@@ -569,6 +570,8 @@ public final class HomeMigration {
   private void undo() {
     if (pages != null) {
       pages.close();
+    } else if (!facts.store.isEmpty()) {
+      HomePages.removeFlushed(facts);
     }
     try {
       if (frozen != null) {

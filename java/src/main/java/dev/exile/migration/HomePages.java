@@ -1,6 +1,7 @@
 package dev.exile.migration;
 
 import dev.exile.memory.Algorithm;
+import dev.exile.memory.FlushedPages;
 import dev.exile.memory.HomeMemory;
 import dev.exile.memory.Limits;
 import dev.exile.memory.Plan;
@@ -28,6 +29,7 @@ final class HomePages implements AutoCloseable {
   private final Algorithm algorithm;
   private final Trackers trackers;
   private final PageWay way;
+  private final FlushedPages flushed;
   private final HomeMemory memory;
   private volatile LatePages late;
   private CompletableFuture<Void> sending = CompletableFuture.completedFuture(null);
@@ -56,16 +58,27 @@ final class HomePages implements AutoCloseable {
                 asked.asked(head);
               }
             });
+    flushed = algorithm.flushes() ? FlushedPages.create(store(facts, limits)) : null;
     memory =
         new HomeMemory(
-            way,
+            flushed == null ? way : flushed,
             trackers,
             limits,
             onDemand,
             bytes -> {
               facts.sent(bytes);
-              listener.bytes(facts.id, facts.bytesTransferred, facts.residentBytes);
+              listener.memory(facts.id, memory().progress());
             });
+  }
+
+  private static Path store(Facts facts, Limits limits) throws IOException {
+    Path directory = FlushedMemory.directory(Path.of(limits.store()), facts.id);
+    facts.store = directory.toString();
+    return Directories.create(directory);
+  }
+
+  private HomeMemory memory() {
+    return memory;
   }
 
   /** Where exile-veil.so reads what CRIU is not to look at. */
@@ -170,7 +183,10 @@ final class HomePages implements AutoCloseable {
    * @param complete is run once nothing is left
    */
   List<Plan> plans(PeerLink peer, Runnable complete) throws IOException {
-    List<Plan> plans = memory.plans();
+    List<Plan> plans = memory.plans(algorithm.flushes());
+    if (algorithm.flushes()) {
+      return plans;
+    }
     facts.missingBytes = plans.stream().mapToLong(Plan::missingBytes).sum();
     if (facts.missingBytes > 0) {
       Map<Integer, Integer> bodies = new TreeMap<>();
@@ -204,12 +220,27 @@ final class HomePages implements AutoCloseable {
     if (late != null) {
       late.close();
     }
+    if (flushed != null) {
+      removeFlushed(facts);
+    }
     way.close();
     closeMemory();
   }
 
+  /** What a migration has flushed in vain. */
+  static void removeFlushed(Facts facts) {
+    try {
+      FlushedMemory.remove(Path.of(facts.store));
+    } catch (IOException e) {
+      LOG.warn("{}: {} stays: {}", facts.id, facts.store, e.toString());
+    }
+  }
+
   private void closeMemory() {
     try {
+      if (flushed != null) {
+        flushed.close();
+      }
       memory.close();
       if (trackers != null) {
         trackers.close();

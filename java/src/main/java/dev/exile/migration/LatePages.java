@@ -1,12 +1,11 @@
 package dev.exile.migration;
 
 import dev.exile.memory.Pages;
+import dev.exile.memory.Requests;
 import dev.exile.memory.RestOfMemory;
 import dev.exile.signals.MemoryKeepers;
 import dev.exile.sockets.PageStream;
 import java.io.IOException;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -24,19 +23,12 @@ final class LatePages implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(LatePages.class);
   private static final long RETRY_MILLIS = 500;
 
-  /** What is pushed at a time: as long a page that is waited for may have to wait. */
-  private static final long SLICE = 128 << 10;
-
-  /** What goes along with a page that is waited for. */
-  private static final long AROUND = 64 << 10;
-
   private final Site site;
   private final Facts facts;
   private final PeerLink peer;
   private final RestOfMemory rest;
   private final Runnable complete;
-  private final Deque<PageStream.Head> wanted = new ArrayDeque<>();
-  private final Map<Integer, TreeMap<Long, Long>> missing = new TreeMap<>();
+  private final Requests requests = new Requests();
   private PageWay way;
   private boolean over;
   private boolean completed;
@@ -73,11 +65,9 @@ final class LatePages implements AutoCloseable {
   /** What the destination says. */
   synchronized void asked(PageStream.Head head) {
     switch (head.kind()) {
-      case Pages.WANTED -> wanted.add(head);
+      case Pages.WANTED -> requests.want(head.process(), head.start());
       case Pages.MISSING ->
-          missing
-              .computeIfAbsent(head.process(), pid -> new TreeMap<>())
-              .put(head.start(), head.start() + head.length());
+          requests.miss(head.process(), head.start(), head.start() + head.length());
       case Pages.COMPLETE -> {
         over = true;
         completed = true;
@@ -131,8 +121,7 @@ final class LatePages implements AutoCloseable {
       if (way != null && !way.isLost()) {
         return;
       }
-      wanted.clear();
-      missing.clear();
+      requests.clear();
     }
     closeWay();
     PageWay next = PageWay.open(facts.currentLeg(), peer.carrier(), this::asked);
@@ -144,53 +133,27 @@ final class LatePages implements AutoCloseable {
   private void serve() throws IOException, InterruptedException {
     RestOfMemory.Sending sending = rest.over(way, facts.bytesPerSecond, facts::sent);
     while (true) {
-      PageStream.Head next = next();
+      Requests.Range next = next();
       if (next == null) {
         return;
       }
-      sending.range(next.process(), next.start(), next.start() + next.length());
+      sending.range(next.pid(), next.start(), next.end());
     }
   }
 
   /** Waits for something to send; null where the way is lost, or all is over. */
-  private synchronized PageStream.Head next() throws InterruptedException {
-    while (!over && !way.isLost()) {
-      PageStream.Head head = wanted.poll();
-      if (head != null) {
-        head = cut(head.process(), head.start(), AROUND, head);
-      } else {
-        for (int pid : missing.keySet()) {
-          TreeMap<Long, Long> ranges = missing.get(pid);
-          if (!ranges.isEmpty()) {
-            head = cut(pid, ranges.firstKey(), SLICE, null);
-            break;
-          }
-        }
+  private Requests.Range next() throws InterruptedException {
+    while (!isOver() && !isLost()) {
+      Requests.Range range = requests.next(RETRY_MILLIS);
+      if (range != null) {
+        return range;
       }
-      if (head != null) {
-        return head;
-      }
-      wait(RETRY_MILLIS);
     }
     return null;
   }
 
-  /** Takes at most so many bytes from there on out of what is missing; else what is given. */
-  private PageStream.Head cut(int pid, long start, long most, PageStream.Head otherwise) {
-    TreeMap<Long, Long> ranges = missing.getOrDefault(pid, new TreeMap<>());
-    Map.Entry<Long, Long> range = ranges.floorEntry(start);
-    if (range == null || range.getValue() <= start) {
-      return otherwise;
-    }
-    long end = Math.min(range.getValue(), start + most);
-    ranges.remove(range.getKey());
-    if (range.getKey() < start) {
-      ranges.put(range.getKey(), start);
-    }
-    if (end < range.getValue()) {
-      ranges.put(end, range.getValue());
-    }
-    return new PageStream.Head(Pages.DATA, pid, start, end - start);
+  private synchronized boolean isLost() {
+    return way == null || way.isLost();
   }
 
   private void closeWay() {

@@ -1,5 +1,7 @@
 package dev.exile.migration;
 
+import dev.exile.memory.Progress;
+
 /** Whoever looks on while a migration runs. A listener that fails never fails the migration. */
 public interface ProgressListener {
   /** Nobody looks on. */
@@ -8,8 +10,8 @@ public interface ProgressListener {
   /** A phase has begun; its name is the state's, in lower case. */
   default void phase(String id, String name) {}
 
-  /** Image bytes sent so far. */
-  default void bytes(String id, long done, long total) {}
+  /** How its memory travels. */
+  default void memory(String id, Progress progress) {}
 
   /** The destination does not answer after COMMIT; home goes on asking it. */
   default void inDoubt(HomeMigration migration) {}

@@ -19,7 +19,7 @@ class WebIT {
         Duration.ofSeconds(10),
         () -> "nginx has its two workers: " + nginxProcesses(bed, "a"),
         () -> nginxProcesses(bed, "a").size() == 3);
-    Workload download = httpLoad(bed, Servers.NGINX_PORT, "--rate", 15, "download");
+    Workload download = httpLoad(bed, Servers.NGINX_PORT, "--rate", 8, "download");
     Workload browsers = httpLoad(bed, Servers.NGINX_PORT, "--connections", 20, "--rate", 25, "get");
     download.awaitMore("bytes", 10 << 20);
 
