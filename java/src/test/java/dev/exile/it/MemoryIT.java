@@ -2,11 +2,8 @@ package dev.exile.it;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -28,11 +25,6 @@ class MemoryIT {
 
   /** How long the last page may take; home is asked for it all the time. */
   private static final Duration ARRIVAL = Duration.ofSeconds(30 + MEGABYTES / 20);
-
-  private static final Path HUGE_PAGES = Path.of("/proc/sys/vm/nr_hugepages");
-
-  /** As many as the program takes of 64 MB. */
-  private static final int POOL = 16;
 
   @ParameterizedTest
   @ValueSource(strings = {"auto", "total-copy", "pre-copy", "demand-paging", "eager-dirty"})
@@ -99,24 +91,6 @@ class MemoryIT {
   }
 
   @Test
-  void hugePagesArriveToo(Testbed bed) throws IOException {
-    String before = Files.readString(HUGE_PAGES).strip();
-    try {
-      assumeTrue(takePool(), "this kernel gives no pool of " + POOL + " huge pages");
-      PatternProgram program = PatternProgram.start(bed, "a", "huge", 64, 2000);
-      assertTrue(hugeBytes(program) > 0, "it was to have huge pages");
-
-      move(bed, program, "b", "auto");
-
-      program.awaitPasses(2);
-      assertTrue(hugeBytes(program) > 0, "they are huge ones still");
-      bed.endWorkloads();
-    } finally {
-      Files.writeString(HUGE_PAGES, before);
-    }
-  }
-
-  @Test
   void whatIsAlikeIsPackedForANarrowNetwork(Testbed bed) {
     Daemon redis = Servers.redis(bed, "a");
     String fill = "for i = 1, 20000 do redis.call('set', 'k' .. i, string.rep('again ', 700)) end";
@@ -180,24 +154,8 @@ class MemoryIT {
     return Exile.run(bed, "a", "show", id, "-o", "json").json();
   }
 
-  private static boolean takePool() {
-    try {
-      Files.writeString(HUGE_PAGES, "" + POOL);
-      return Integer.parseInt(Files.readString(HUGE_PAGES).strip()) >= POOL;
-    } catch (IOException e) {
-      return false; // not ours to set
-    }
-  }
-
   private static long resident(PatternProgram program) {
     return statusBytes(copyOn(program.process(), "a"), "VmRSS");
-  }
-
-  private static long hugeBytes(PatternProgram program) {
-    return List.of("a", "b").stream()
-        .flatMap(host -> program.process().copies(host).stream())
-        .mapToLong(copy -> statusBytes(copy, "HugetlbPages"))
-        .sum();
   }
 
   private static Proc copyOn(Daemon process, String host) {
