@@ -68,7 +68,11 @@ final class ArrivedMemory implements Pager.Listener {
 
       @Override
       public void opened() throws IOException {
-        askForMissing();
+        if (facts.memoryComplete) {
+          tellComplete(); // when it was so, home could not be told, or has not heard it
+        } else {
+          askForMissing();
+        }
       }
 
       @Override
@@ -237,20 +241,32 @@ final class ArrivedMemory implements Pager.Listener {
     long missing = all.stream().mapToLong(Pager.Status::missing).sum() * Area.PAGE;
     facts.faults = all.stream().mapToLong(Pager.Status::faults).sum();
     if (missing == 0 && facts.missingBytes > 0) {
-      PageStream told = stream;
       if (flushed != null) {
         facts.missingBytes = 0;
         forgetFlushed();
-      } else if (told != null && told.lost() == null) {
-        told.send(new PageStream.Head(Pages.COMPLETE, 0, facts.faults, 0));
-        facts.missingBytes = 0;
-        site.journal().save(facts);
+      } else {
+        nothingIsMissing();
       }
     } else if (missing < facts.missingBytes) {
       facts.missingBytes = missing;
     }
     if (missing == 0 && all.stream().allMatch(status -> status.here() == 0)) {
       end();
+    }
+  }
+
+  private void nothingIsMissing() throws IOException {
+    facts.missingBytes = 0;
+    facts.memoryComplete = true;
+    site.journal().save(facts);
+    tellComplete();
+  }
+
+  /** Home must hear it, or it goes on keeping what it has: told again over each new stream. */
+  private void tellComplete() throws IOException {
+    PageStream told = stream;
+    if (told != null && told.lost() == null) {
+      told.send(new PageStream.Head(Pages.COMPLETE, 0, facts.faults, 0));
     }
   }
 
@@ -270,6 +286,16 @@ final class ArrivedMemory implements Pager.Listener {
   /** After the agent was started again: a former one has started the pager. */
   void takeUp() throws IOException {
     if (!facts.paged) {
+      return;
+    }
+    if (!Files.exists(socket())) {
+      // Nobody has killed it: while there was no agent it has put the last page in its place.
+      facts.paged = false;
+      if (facts.missingBytes > 0) {
+        nothingIsMissing();
+      } else {
+        site.journal().save(facts);
+      }
       return;
     }
     try {

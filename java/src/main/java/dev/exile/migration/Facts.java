@@ -91,7 +91,7 @@ public final class Facts {
    */
   public volatile long missingBytes;
 
-  /** At home: nothing is missing at the destination any more. */
+  /** Some of it was missing at the destination, and nothing is any more. */
   volatile boolean memoryComplete;
 
   /** Touches of pages that had to wait for them. */

@@ -87,7 +87,7 @@ final class LatePages implements AutoCloseable {
           serve();
         } catch (RestOfMemory.GoneException e) {
           LOG.error("{}: {}", facts.id, e.getMessage());
-          way.say(Pages.LOST, 0, 0, 0);
+          tellLost();
           TimeUnit.MILLISECONDS.sleep(RETRY_MILLIS);
         } catch (IOException e) {
           LOG.info("{}: pages cannot be sent just now: {}", facts.id, e.getMessage());
@@ -97,14 +97,21 @@ final class LatePages implements AutoCloseable {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       return;
-    } catch (IOException e) {
-      LOG.warn("{}: {}", facts.id, e.getMessage());
-      return;
     } finally {
       closeWay();
     }
     if (isCompleted()) {
       complete.run();
+      close(); // nobody may have had it yet
+    }
+  }
+
+  /** Again and again until it is heard: whoever waits for such a page is to be ended. */
+  private void tellLost() {
+    try {
+      way.say(Pages.LOST, 0, 0, 0);
+    } catch (IOException e) {
+      LOG.info("{}: {} is told later: {}", facts.id, facts.to, e.getMessage());
     }
   }
 

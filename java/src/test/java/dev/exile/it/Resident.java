@@ -13,6 +13,10 @@ final class Resident {
   static final String PARK = "exile-park";
   static final String PUMP = "exile-pump";
   static final String KEEPER = "exile-keeper";
+  static final String PAGER = "exile-pager";
+
+  /** Home's, of a process whose pages are not all at the destination. */
+  static final String MEMORY = "exile-memory";
 
   private static final Duration LIMIT = Duration.ofSeconds(20);
 

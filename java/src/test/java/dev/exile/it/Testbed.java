@@ -141,6 +141,24 @@ final class Testbed implements AutoCloseable {
     verb("agent-start", host);
   }
 
+  /** Cuts a host off from all others: nothing that is sent arrives, and nobody hears of it. */
+  void cut(String host) {
+    cable(host, "down");
+  }
+
+  /** Undoes {@link #cut}. */
+  void join(String host) {
+    cable(host, "up");
+  }
+
+  // Its plug on the bridge: within the host everything looks as ever.
+  private void cable(String host, String state) {
+    String fabric = Proc.read(this.state.resolve(".fabric.init")).strip();
+    String plug = "h" + (hosts.indexOf(host) + 1);
+    Commands.run(Map.of(), List.of("nsenter", "-t", fabric, "-n", "ip", "link", "set", plug, state))
+        .orFail();
+  }
+
   /** Runs a command in a host to its end. */
   Commands.Result exec(String host, String... command) {
     List<String> arguments = new ArrayList<>(List.of("exec", host));
