@@ -291,6 +291,7 @@ final class ArrivedMemory implements Pager.Listener {
     if (!Files.exists(socket())) {
       // Nobody has killed it: while there was no agent it has put the last page in its place.
       facts.paged = false;
+      forgetFlushed();
       if (facts.missingBytes > 0) {
         nothingIsMissing();
       } else {

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -22,6 +23,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 @Hosts(
     value = {"a", "b"},
     agentOptions = FaultPoint.OPTION)
+@EnabledIfSystemProperty(
+    named = "exile.memory.late",
+    matches = "true",
+    disabledReason = "takes some 20 minutes; run it with -Dexile.memory.late=true")
 class LatePagesIT {
   private static final int MEGABYTES = Integer.getInteger("exile.memory.late.megabytes", 16);
 
