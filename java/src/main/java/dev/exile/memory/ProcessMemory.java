@@ -98,7 +98,10 @@ final class ProcessMemory implements Closeable {
 
   // ---- In the freeze. ----
 
-  /** Finds out what is still due, and leaves nothing of a tracker in it. */
+  /**
+   * Finds out what is still due. The tracker stays until all is closed: it harms no frozen process,
+   * and lifting its protection takes the kernel 1 to 4 us for each page (2 GB: 2.3 s).
+   */
   void freeze(PageSender sender) throws IOException, InterruptedException {
     areas = withoutThreads(Area.of(pid, hasSpecial || Area.someLocked(pid)));
     PageSet populated = new PageSet();
@@ -113,14 +116,9 @@ final class ProcessMemory implements Closeable {
         written.addAll(last.pages());
       }
     }
-    boolean tracked = tracker != null;
-    if (tracked) {
-      tracker.close();
-      tracker = null;
-    }
     due = sent.unknownOf(populated);
     due.addAll(written);
-    dirty = tracked ? written : due;
+    dirty = tracker != null ? written : due;
     List<long[]> stale = new ArrayList<>();
     sent.staleWithout(populated).forEach((start, end) -> stale.add(new long[] {start, end}));
     for (long[] range : stale) {

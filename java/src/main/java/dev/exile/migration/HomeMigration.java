@@ -358,6 +358,9 @@ public final class HomeMigration {
     }
     Forwarding starting = new Forwarding(site, facts, peer, sockets, streams);
     starting.start(frozen);
+    if (pages != null && late == null) {
+      pages.letGo();
+    }
     removeShared();
     CompletableFuture.delayedExecutor(FELT_SECONDS, TimeUnit.SECONDS)
         .execute(
@@ -379,6 +382,9 @@ public final class HomeMigration {
         facts.dependsOnHomeMillis);
     saveFigures();
     facts.members.forEach(MemoryKeepers::end);
+    if (pages != null) {
+      pages.letGo();
+    }
     if (done != null) {
       done.close();
     }
@@ -543,6 +549,9 @@ public final class HomeMigration {
       if (late != null) {
         late.close();
       }
+      if (pages != null) {
+        pages.letGo();
+      }
       facts.waitStatus = waitStatus;
       lookAtClients();
       lifecycle.force(HomeState.ENDED, "ended at " + peer.host() + WaitStatus.describe(waitStatus));
@@ -568,11 +577,6 @@ public final class HomeMigration {
   }
 
   private void undo() {
-    if (pages != null) {
-      pages.close();
-    } else if (!facts.store.isEmpty()) {
-      HomePages.removeFlushed(facts);
-    }
     try {
       if (frozen != null) {
         frozen.thaw();
@@ -581,6 +585,12 @@ public final class HomeMigration {
       }
     } catch (IOException e) {
       LOG.error("{}: cannot give process {} back its freedom", facts.id, facts.pid, e);
+    }
+    // Not before it runs: to lift a tracker's protection may take long.
+    if (pages != null) {
+      pages.close();
+    } else if (!facts.store.isEmpty()) {
+      HomePages.removeFlushed(facts);
     }
     try {
       if (sockets != null) {

@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -31,6 +32,7 @@ final class HomePages implements AutoCloseable {
   private final PageWay way;
   private final FlushedPages flushed;
   private final HomeMemory memory;
+  private final AtomicBoolean letGo = new AtomicBoolean();
   private volatile LatePages late;
   private CompletableFuture<Void> sending = CompletableFuture.completedFuture(null);
 
@@ -202,10 +204,11 @@ final class HomePages implements AutoCloseable {
     return algorithm.resumesAtOnce();
   }
 
-  /** The process runs at the destination: what is still to be sent, or null. */
+  /**
+   * The process runs at the destination: what is still to be sent, or null. Then {@link #letGo}.
+   */
   LatePages handOver() {
     LatePages left = late;
-    closeMemory();
     if (left == null) {
       way.close();
     } else {
@@ -224,7 +227,7 @@ final class HomePages implements AutoCloseable {
       removeFlushed(facts);
     }
     way.close();
-    closeMemory();
+    letGo();
   }
 
   /** What a migration has flushed in vain. */
@@ -236,7 +239,14 @@ final class HomePages implements AutoCloseable {
     }
   }
 
-  private void closeMemory() {
+  /**
+   * Lets go of the bodies. Late: to lift a tracker's protection takes the kernel seconds for some
+   * GB, and no time at all once a body has become a deputy.
+   */
+  void letGo() {
+    if (letGo.getAndSet(true)) {
+      return;
+    }
     try {
       if (flushed != null) {
         flushed.close();
