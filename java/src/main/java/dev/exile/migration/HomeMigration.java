@@ -356,6 +356,7 @@ public final class HomeMigration {
     if (pages != null) {
       late = pages.handOver();
     }
+    HomePages.removeVeil(site, facts);
     Forwarding starting = new Forwarding(site, facts, peer, sockets, streams);
     starting.start(frozen);
     if (pages != null && late == null) {
@@ -592,6 +593,7 @@ public final class HomeMigration {
     } else if (!facts.store.isEmpty()) {
       HomePages.removeFlushed(facts);
     }
+    HomePages.removeVeil(site, facts);
     try {
       if (sockets != null) {
         sockets.abandon();

@@ -230,6 +230,15 @@ final class HomePages implements AutoCloseable {
     letGo();
   }
 
+  /** What a former agent may have left of it. */
+  static void removeVeil(Site site, Facts facts) {
+    try {
+      Files.deleteIfExists(veil(site, facts));
+    } catch (IOException e) {
+      LOG.warn("{}: {}", facts.id, e.toString());
+    }
+  }
+
   /** What a migration has flushed in vain. */
   static void removeFlushed(Facts facts) {
     try {
