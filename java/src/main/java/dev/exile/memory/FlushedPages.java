@@ -97,7 +97,7 @@ public final class FlushedPages implements PageSink, Closeable {
     return pages;
   }
 
-  /** Puts a range into the memory of its process; returns its end, which may be farther. */
+  /** Puts a range into the store. */
   public void load(Requests.Range range, Store into) throws IOException {
     TreeMap<Long, long[]> of = ranges.getOrDefault(range.pid(), new TreeMap<>());
     Long first = of.floorKey(range.start());

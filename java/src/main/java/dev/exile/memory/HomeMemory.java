@@ -187,7 +187,7 @@ public final class HomeMemory implements Closeable {
 
   // ---- In the freeze. ----
 
-  /** The tree stands: finds out what is due. Nothing of a tracker is left in it. */
+  /** The tree stands: finds out what is due. */
   public void freeze(List<Integer> pids) throws IOException, InterruptedException {
     frozen = true;
     dirtyRate = 0;

@@ -61,7 +61,6 @@ final class ProcessMemory implements Closeable {
   /** Pages that the destination does not have as they are; from now on those count that follow. */
   PageSet look() throws IOException {
     PageSet found = new PageSet();
-    tracker.begin();
     for (Area area : Area.of(pid, false)) {
       Tracker.Written written = tracker.look(area);
       if (written.all()) {

@@ -33,11 +33,8 @@ interface Tracker extends Closeable {
    */
   Written look(Area area) throws IOException;
 
-  /** The same of a process that stands frozen, for the last time: watches no more. */
+  /** The same of a process that stands frozen, for the last time. */
   Written lookAtLast(Area area) throws IOException;
-
-  /** Called before the areas are looked at; the process may run. */
-  default void begin() throws IOException {}
 
   /** Leaves nothing behind in the process. */
   @Override

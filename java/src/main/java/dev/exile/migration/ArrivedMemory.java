@@ -270,11 +270,6 @@ final class ArrivedMemory implements Pager.Listener {
     }
   }
 
-  /** Everything is in its place. */
-  boolean isComplete() {
-    return !facts.paged;
-  }
-
   private void end() throws IOException {
     facts.paged = false;
     pager.quit();
