@@ -19,6 +19,7 @@
 
 enum {
     BECOME_TIMEOUT_MS = 10000,
+    WAIT_TIMEOUT_MS = 1000,
     END_TIMEOUT_MS = 2000,
     PEEK_COUNT = 16,
 };
@@ -185,11 +186,12 @@ static int build(const struct body *body, const struct body_plan *plan, struct b
     return become_build(become, base, plan->program, argv, envp);
 }
 
-int body_aim(const struct body *body, const struct body_plan *plan)
+int body_aim(struct body *body, const struct body_plan *plan)
 {
     static struct become become;
     int error = build(body, plan, &become);
 
+    body->keeps = plan->keep_memory ? become.base : 0;
     if (error == 0)
         error = trace_poke(body->executor, become.base, become.bytes, become.used);
     for (size_t i = 0; error == 0 && i < body->threads.count; i++) {
@@ -276,11 +278,53 @@ static void stop_again(const struct body *body)
         line_say(1, "error cannot stop %d again", body->pid);
 }
 
+/* All threads but the one that executes, or what is left of them, are where their end leaves no trace in the memory. */
+static bool others_wait(const struct body *body)
+{
+    for (size_t i = 0; i < body->threads.count; i++) {
+        pid_t tid = body->threads.list[i];
+        struct proc_call call;
+
+        if (tid != body->executor && !has_ended(body->pid, tid) && proc_call(body->pid, tid, &call) == 0 &&
+            !become_waits(body->keeps, &call))
+            return false;
+    }
+    return true;
+}
+
+/* If that takes too long (one was stopped), the stub's own 100 ms have to do. */
+static int let_others_wait(const struct body *body)
+{
+    uint64_t deadline = sys_now() + (uint64_t)WAIT_TIMEOUT_MS * 1000;
+    struct user_regs_struct regs;
+    int error;
+
+    for (size_t i = 0; i < body->threads.count; i++) {
+        if (body->threads.list[i] == body->executor)
+            continue;
+        error = trace_continue(body->threads.list[i], 0);
+        if (error < 0 && error != -ESRCH)
+            return error;
+    }
+    while (!others_wait(body)) {
+        if (sys_left_ms(deadline) == 0)
+            return 0;
+        sys_sleep_ms(1);
+    }
+    error = trace_get_regs(body->executor, &regs);
+    if (error < 0)
+        return error;
+    become_hurry(body->keeps, &regs);
+    return trace_set_regs(body->executor, &regs);
+}
+
 int body_become(struct body *body, int *status)
 {
     uint64_t deadline = sys_now() + (uint64_t)BECOME_TIMEOUT_MS * 1000;
-    int error = trace_continue(body->executor, 0);
+    int error = body->keeps ? let_others_wait(body) : 0;
 
+    if (error == 0)
+        error = trace_continue(body->executor, 0);
     if (error < 0 && error != -ESRCH)
         return error;
     for (;;) {

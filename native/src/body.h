@@ -21,6 +21,7 @@ struct body {
     pid_t executor; /* the thread that executes: the leader, if it lives */
     struct pids threads;
     bool stopped; /* by a SIGSTOP that came on the way */
+    uint64_t keeps; /* where the code is that it is aimed at, if its memory is to live on; else 0 */
     struct told *told; /* of each thread's private queue */
 };
 
@@ -39,7 +40,7 @@ must_use int body_stand(struct body *body);
 must_use int body_tell_held(struct body *body);
 
 /* Blocks all signals, writes the stubs, aims all threads. */
-must_use int body_aim(const struct body *body, const struct body_plan *plan);
+must_use int body_aim(struct body *body, const struct body_plan *plan);
 
 /*
  * Runs it to its new program and lets it go. Expects it out of the frozen cgroup. -ECHILD: it ended instead,

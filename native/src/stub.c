@@ -9,9 +9,12 @@
  * become: r12 is executed with r13 and r14. A failure (no memory, the program busy or not there) is tried
  * again ten times a second: to stand here keeps the PID, to exit would tell the parent a lie.
  *
- * become_keep: first makes a child with the same memory, whose end sends no signal, and which is named and waits for
- * ever. It leaves the descriptors, ends with its parent (and should that have ended before it said so), and
- * touches no memory.
+ * become_wait: sees to it that the kernel writes nothing into the memory at the thread's end (its TID's place and
+ * its robust futexes would tell others of it, and the memory may live on), and waits.
+ *
+ * become_keep: does the same, and makes a child with the same memory, whose end sends no signal, and which is named
+ * and waits for ever. It leaves the descriptors, ends with its parent (and should that have ended before it said
+ * so), and touches no memory. become_late is the same after 100 ms, in which the other threads get to wait.
  *
  * inject: only instructions that leave the flags alone (no add, no compare), as those are the interrupted
  * code's. Everything else it changes is loaded from its table at the end. The system call is repeated until
@@ -33,10 +36,31 @@ __asm__(".pushsection .rodata\n"
         "   syscall\n"
         "   jmp 1b\n"
         "become_wait_code:\n"
+        "   mov $218, %eax\n" /* set_tid_address(NULL) */
+        "   xor %edi, %edi\n"
+        "   syscall\n"
+        "   mov $273, %eax\n" /* set_robust_list(NULL, 24) */
+        "   xor %edi, %edi\n"
+        "   mov $24, %esi\n"
+        "   syscall\n"
         "2: mov $34, %eax\n" /* pause */
         "   syscall\n"
+        "become_waits_code:\n"
         "   jmp 2b\n"
+        "become_late_code:\n"
+        "   mov $7, %eax\n" /* poll(NULL, 0, 100) */
+        "   xor %edi, %edi\n"
+        "   xor %esi, %esi\n"
+        "   mov $100, %edx\n"
+        "   syscall\n"
         "become_keep_code:\n"
+        "   mov $218, %eax\n" /* set_tid_address(NULL) */
+        "   xor %edi, %edi\n"
+        "   syscall\n"
+        "   mov $273, %eax\n" /* set_robust_list(NULL, 24) */
+        "   xor %edi, %edi\n"
+        "   mov $24, %esi\n"
+        "   syscall\n"
         "   mov $39, %eax\n" /* getpid */
         "   syscall\n"
         "   mov %eax, %r15d\n"
@@ -136,7 +160,8 @@ __asm__(".pushsection .rodata\n"
         "inject_code_end:\n"
         ".popsection\n");
 
-extern const uint8_t become_code[], become_wait_code[], become_keep_code[], become_code_end[];
+extern const uint8_t become_code[], become_wait_code[], become_waits_code[], become_late_code[], become_keep_code[],
+    become_code_end[];
 extern const uint8_t inject_code[], inject_code_enter[], inject_code_called[], inject_code_swapped[];
 extern const uint8_t inject_code_sent[], inject_code_leave[], inject_code_left[], inject_t_start[],
     inject_code_end[];
@@ -224,15 +249,25 @@ static void enter_afresh(struct user_regs_struct *regs, uint64_t ip)
 
 void become_enter(const struct become *become, bool keep, struct user_regs_struct *regs)
 {
-    enter_afresh(regs, become->base + (keep ? offset(become_code, become_keep_code) : 0));
+    enter_afresh(regs, become->base + (keep ? offset(become_code, become_late_code) : 0));
     regs->r12 = become->path;
     regs->r13 = become->argv;
     regs->r14 = become->envp;
 }
 
+void become_hurry(uint64_t base, struct user_regs_struct *regs)
+{
+    regs->rip = base + offset(become_code, become_keep_code);
+}
+
 void become_wait(const struct become *become, struct user_regs_struct *regs)
 {
     enter_afresh(regs, become->base + offset(become_code, become_wait_code));
+}
+
+bool become_waits(uint64_t base, const struct proc_call *call)
+{
+    return call->blocked && call->ip == base + offset(become_code, become_waits_code);
 }
 
 void regs_restart(struct user_regs_struct *regs)

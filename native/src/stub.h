@@ -38,9 +38,14 @@ must_use int become_build(struct become *become, uint64_t base, const char *path
 /* The name of the child that a body leaves its memory to. */
 #define MEMORY_NAME "exile-memory"
 
-/* Registers for the one thread that executes, and for the others. `keep`: it leaves its memory to a child first. */
+/*
+ * Registers for the one thread that executes, and for the others. `keep`: it leaves its memory to a child first, for
+ * which it gives the others 100 ms to get to wait; it need not (become_hurry) once they do (become_waits).
+ */
 void become_enter(const struct become *become, bool keep, struct user_regs_struct *regs);
 void become_wait(const struct become *become, struct user_regs_struct *regs);
+void become_hurry(uint64_t base, struct user_regs_struct *regs);
+must_use bool become_waits(uint64_t base, const struct proc_call *call);
 
 /*
  * For post. An image in the padding of a process's code: sends the thread, or its process, a signal, waits a

@@ -259,7 +259,19 @@ class DeputizeTest(DeputyCase):
 
 # Fills 32 MB with a pattern; says where they are.
 PATTERN = """
-import ctypes, mmap, struct, sys, time
+import ctypes, mmap, struct, sys, threading, time
+libc = ctypes.CDLL(None)
+def hold():
+    kind, mutex = ctypes.create_string_buffer(64), ctypes.create_string_buffer(64)
+    libc.pthread_mutexattr_init(kind)
+    libc.pthread_mutexattr_setrobust(kind, 1)
+    assert not libc.pthread_mutex_init(mutex, kind) and not libc.pthread_mutex_lock(mutex)
+    ready.wait()
+    time.sleep(60)
+ready = threading.Barrier(8)
+for _ in range(7):
+    threading.Thread(target=hold, daemon=True).start()
+ready.wait()
 m = mmap.mmap(-1, 32 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 m[:] = struct.pack("=Q", 0x1234567890abcdef) * (4 << 20)
 print(ctypes.addressof(ctypes.c_char.from_buffer(m)), flush=True)

@@ -47,7 +47,7 @@ class VeilTest(FreezeCase):
                                    env=self.environment, check=True)
 
     def test_a_file_that_is_not_as_it_should_be_hides_nothing(self):
-        start, end = next(private_areas(self.counter.pid))
+        start, end = next(range for range in private_areas(self.counter.pid) if self.first_entry(range[0]))
         good = f"{self.counter.pid} {start:x} {end:x}\n"
         self.assertEqual(0, self.seen(good, start))
         for text in (None, "", "\n", good + "\n", good + good, good[:-1], good + "1 1000\n", good + "1 1000 1000\n",
@@ -56,6 +56,10 @@ class VeilTest(FreezeCase):
                      good + "1 1000 2000 3\n", good + "-1 1000 2000\n", good + f"1 1000 {'f' * 17}000\n"):
             with self.subTest(text):
                 self.assertNotEqual(0, self.seen(text, start))
+
+    def first_entry(self, address):
+        with open(f"/proc/{self.counter.pid}/pagemap", "rb") as f:
+            return int.from_bytes(os.pread(f.fileno(), 8, address // 512), "little")
 
     def seen(self, text, address):
         """The entry of pagemap that a program with the veil on reads."""
@@ -66,8 +70,7 @@ class VeilTest(FreezeCase):
                 f.write(text)
         done = subprocess.run(
             [sys.executable, "-c", "import os, sys\nwith open(f'/proc/{sys.argv[1]}/pagemap', 'rb') as f:\n"
-             "    print(int.from_bytes(os.pread(f.fileno(), 8, int(sys.argv[2]) // 512), 'little') or"
-             " int.from_bytes(os.pread(f.fileno(), 8, int(sys.argv[2]) // 512 + 8), 'little'))",
+             "    print(int.from_bytes(os.pread(f.fileno(), 8, int(sys.argv[2]) // 512), 'little'))",
              str(self.counter.pid), str(address)], env=self.environment, capture_output=True, text=True, check=True)
         return int(done.stdout)
 

@@ -366,10 +366,10 @@ int ioctl(int fd, unsigned long request, ...)
 }
 
 /* A loop that stays one: no library's memset is at hand. */
-static void wipe(char *at, const char *end)
+static void wipe(char *buffer, long at, long end)
 {
     while (at < end)
-        *(volatile char *)at++ = 0;
+        ((volatile char *)buffer)[at++] = 0;
 }
 
 ssize_t pread64(int fd, void *buffer, size_t size, off_t from)
@@ -384,7 +384,7 @@ ssize_t pread64(int fd, void *buffer, size_t size, off_t from)
         long start = (long)(hidden.list[i].start / PAGE * ENTRY) - from;
         long end = (long)(hidden.list[i].end / PAGE * ENTRY) - from;
 
-        wipe((char *)buffer + (start > 0 ? start : 0), (char *)buffer + (end < n ? end : n));
+        wipe(buffer, start > 0 ? start : 0, end < n ? end : n);
     }
     return n;
 }
