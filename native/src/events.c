@@ -29,12 +29,12 @@ static int forget(struct view *view, uint64_t start, uint64_t end, bool moved_to
     return 0;
 }
 
-/* The process drops what is there, in a moment: it is the kernel's, which puts zeros. */
+/*
+ * The process drops what is there, in a moment. Its mapping stays registered, though all that is asked for there
+ * from now on is zeros: a mapping of which a part is not registered is two, and mremap moves one alone.
+ */
 static int removed(struct view *view, uint64_t start, uint64_t end)
 {
-    /* Where that fails, for want of memory, say, we are asked for the zeros. */
-    if (uffd_unregister(view->fd, start, end - start) < 0 && !uffd_lives(view->fd))
-        return -ESRCH;
     uffd_wake(view->fd, start, end - start);
     return forget(view, start, end, true);
 }

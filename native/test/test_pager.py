@@ -239,6 +239,18 @@ class Missing(PagerCase):
         agent.await_event("finished")
         self.assert_good(paged, (AREA[0], AREA[0] + MB), (AREA[0] + 3 * MB, AREA[1]))
 
+    def test_memory_of_which_a_part_was_dropped_can_still_be_moved_as_one(self):
+        agent = self.agent()
+        paged = self.restore(agent, [AREA], [self.GAP])
+        to = BASE + (1 << 32)
+        self.assertEqual("done", paged.do("drop", AREA[0] + MB, MB))
+        self.assertEqual("done", paged.do("move", AREA[0], AREA[1] - AREA[0], to))
+        self.assertEqual("good", paged.do("zero", to + MB, MB))
+        self.here(agent, *self.GAP)
+        agent.await_event("finished")
+        for start, end in ((0, MB), (2 * MB, AREA[1] - AREA[0])):
+            self.assertEqual("good", paged.do("check", to + start, end - start, AREA[0] + start))
+
     def test_grown_memory_is_zeros_at_its_end(self):
         agent = self.agent()
         paged = self.restore(agent, [AREA], [self.GAP])

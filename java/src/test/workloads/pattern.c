@@ -4,7 +4,7 @@
  *   pattern MEGABYTES WRITES_PER_SECOND STATUS FILE SEED
  *
  * Each page says which one it is and how often it was written; how often it should have been stands elsewhere. So
- * a page that is another one's, or an older one of its own, is wrong. STATUS is replaced about ten times a
+ * a page that is another one's, or an older one of its own, is wrong, and tells whose it is. STATUS is replaced about ten times a
  * second by one line of words and numbers: passes, checked, writes, mapped, wrong; then "ready" once all is
  * filled. A wrong page is told on a line of its own, the first ten. FILE (made here) is mapped privately.
  * WRITES_PER_SECOND 0: nothing changes after "ready", neither pages nor areas.
@@ -37,6 +37,7 @@ struct area {
 static struct area areas[AREAS];
 static uint64_t seed, passes, checked, writes, mapped, wrong;
 static uint64_t state;
+static uint32_t last_id;
 static const char *status_path;
 static char complaints[4096];
 static bool ready;
@@ -73,35 +74,50 @@ static void complain(const char *format, ...)
     va_end(arguments);
 }
 
-static uint64_t key(const struct area *area, size_t page)
+/* What a page begins with, and what follows is made of. */
+struct face {
+    uint64_t name, version, key;
+};
+
+static struct face face(const struct area *area, size_t page)
 {
-    return mix(seed ^ mix((uint64_t)area->id << 32 | page) ^ area->versions[page]);
+    uint64_t name = (uint64_t)area->id << 32 | page;
+    uint64_t version = area->versions[page];
+
+    return (struct face){name, version, mix(seed ^ mix(name) ^ version)};
+}
+
+static uint64_t word(const struct face *face, int i)
+{
+    if (face->version == 0 || i == 1)
+        return face->version;
+    return i == 0 ? face->name : face->key + (uint64_t)i * 0x9e3779b97f4a7c15ULL;
 }
 
 static void write_page(struct area *area, size_t page)
 {
     uint64_t *words = (uint64_t *)(area->base + page * PAGE);
-    uint64_t base;
+    struct face is;
 
     area->versions[page]++;
-    base = key(area, page);
+    is = face(area, page);
     for (int i = 0; i < WORDS; i++)
-        words[i] = base + (uint64_t)i * 0x9e3779b97f4a7c15ULL;
+        words[i] = word(&is, i);
     writes++;
 }
 
 static void check_page(const struct area *area, size_t page)
 {
     const uint64_t *words = (const uint64_t *)(area->base + page * PAGE);
-    uint64_t base = area->versions[page] ? key(area, page) : 0;
-    uint64_t step = area->versions[page] ? 0x9e3779b97f4a7c15ULL : 0;
+    const struct face is = face(area, page);
 
     checked++;
     for (int i = 0; i < WORDS; i++) {
-        if (words[i] != base + (uint64_t)i * step) {
-            complain("WRONG %s page %zu of %zu at %p version %u word %d: %" PRIx64 " instead of %" PRIx64 "\n",
-                     area->kind, page, area->pages, (const void *)words, area->versions[page], i, words[i],
-                     base + (uint64_t)i * step);
+        if (words[i] != word(&is, i)) {
+            complain("WRONG %s page %zu of %zu at %p area %u version %u word %d: it says area %" PRIu64
+                     " page %" PRIu64 " version %" PRIu64 "\n",
+                     area->kind, page, area->pages, (const void *)words, area->id, area->versions[page], i,
+                     words[0] >> 32, words[0] & UINT32_MAX, words[1]);
             return;
         }
     }
@@ -124,8 +140,6 @@ static void report(void)
 
 static void fill(struct area *area)
 {
-    static uint32_t last_id;
-
     area->id = ++last_id;
     for (size_t page = 0; page < area->pages; page++) {
         area->versions[page] = 0;
@@ -219,6 +233,7 @@ static void churn(void)
         if (to == MAP_FAILED)
             die("mmap");
         mapped++;
+        area->id = ++last_id;
         memset(area->versions, 0, area->pages * sizeof(*area->versions));
         for (size_t i = 0; i < count; i++)
             write_page(area, page + i);
