@@ -195,6 +195,113 @@ static void in_child(uint64_t start, uint64_t size, uint64_t dump, char *answer)
         snprintf(answer, LINE, "bad child");
 }
 
+/* Memory in parts, of which each page is as it was at some address at the dump, or zeros, or was written since. */
+struct part {
+    char *base;
+    uint64_t *as; /* of each page; 0: zeros */
+};
+
+enum { PARTS = 16, OPERATIONS = 5000, MOST_TOUCHED = 48 };
+
+static bool is_as(const struct part *part, size_t page, char *answer)
+{
+    uint64_t address = (uint64_t)(uintptr_t)(part->base + page * PAGE);
+
+    check(address, PAGE, part->as[page], part->as[page] == 0, answer);
+    return answer[0] == 'g';
+}
+
+static void rewrite(struct part *part, size_t page)
+{
+    static uint64_t last = 1ULL << 52;
+
+    part->as[page] = last += PAGE;
+    pattern(last, (uint64_t *)(part->base + page * PAGE));
+}
+
+static void map_anew(struct part *part, size_t size)
+{
+    if (munmap(part->base, size) < 0 || mmap(part->base, size, PROT_READ | PROT_WRITE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != part->base)
+        die("map anew");
+    memset(part->as, 0, size / PAGE * sizeof(*part->as));
+}
+
+static void move_away(struct part *part, size_t size)
+{
+    char *to = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (to == MAP_FAILED || mremap(part->base, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to)
+        die("move");
+    part->base = to;
+}
+
+/* One thing happens to some pages of a part. */
+static bool happen(struct part *part, size_t pages, unsigned int *random, char *answer)
+{
+    size_t first = (size_t)rand_r(random) % pages;
+    size_t count = 1 + (size_t)rand_r(random) % MOST_TOUCHED;
+    size_t last = first + count < pages ? first + count : pages;
+    char *start = part->base + first * PAGE;
+    int kind = rand_r(random) % 64;
+    bool good = true;
+
+    switch (kind) {
+    case 0:
+        map_anew(part, pages * PAGE);
+        break;
+    case 1:
+    case 2:
+        move_away(part, pages * PAGE);
+        return true;
+    case 3:
+    case 4:
+        if (madvise(start, (last - first) * PAGE, MADV_DONTNEED) < 0)
+            die("drop");
+        memset(part->as + first, 0, (last - first) * sizeof(*part->as));
+        return true;
+    case 5:
+    case 6:
+        if (mprotect(start, (last - first) * PAGE, PROT_NONE) < 0 ||
+            mprotect(start, (last - first) * PAGE, PROT_READ) < 0)
+            die("protect");
+        break;
+    default:
+        break;
+    }
+    for (size_t page = first; page < last && good; page++) {
+        if (kind >= 5 || rand_r(random) % 2)
+            good = is_as(part, page, answer);
+        if (kind == 0 || (kind > 6 && kind < 24))
+            rewrite(part, page);
+    }
+    if ((kind == 5 || kind == 6) && mprotect(start, (last - first) * PAGE, PROT_READ | PROT_WRITE) < 0)
+        die("protect");
+    return good;
+}
+
+static void churn(uint64_t start, uint64_t size, uint64_t seed, char *answer)
+{
+    size_t pages = size / PAGE / PARTS;
+    unsigned int random = (unsigned int)seed;
+    struct part parts[PARTS];
+    bool good = true;
+
+    for (size_t i = 0; i < PARTS; i++) {
+        parts[i].base = (char *)(uintptr_t)start + i * pages * PAGE;
+        parts[i].as = calloc(pages, sizeof(*parts[i].as));
+        for (size_t page = 0; page < pages; page++)
+            parts[i].as[page] = start + (i * pages + page) * PAGE;
+    }
+    for (int i = 0; i < OPERATIONS && good; i++)
+        good = happen(&parts[(size_t)rand_r(&random) % PARTS], pages, &random, answer);
+    for (size_t i = 0; i < PARTS; i++) {
+        for (size_t page = 0; page < pages && good; page++)
+            good = is_as(&parts[i], page, answer);
+        free(parts[i].as);
+    }
+}
+
 static void said(bool failed, char *answer)
 {
     snprintf(answer, LINE, failed ? "error %s" : "done", strerror(errno));
@@ -217,6 +324,8 @@ static void obey(const char *word, uint64_t a, uint64_t b, uint64_t c, char *ans
         check(a, b, c, true, answer);
     else if (strcmp(word, "wander") == 0)
         wander(a, b, c, answer);
+    else if (strcmp(word, "churn") == 0)
+        churn(a, b, c, answer);
     else if (strcmp(word, "measure") == 0)
         measure(a, b, c, answer);
     else if (strcmp(word, "fork") == 0)

@@ -10,7 +10,23 @@ AREA = (BASE, BASE + 16 * MB)
 SECOND = (BASE + 64 * MB, BASE + 68 * MB)
 
 
+CHURNS = int(os.environ.get("EXILE_TEST_CHURNS", "5"))
+LARGE = (AREA[0], AREA[0] + 128 * MB)
+
+
 class Local(PagerCase):
+    def test_a_process_that_changes_its_mappings_all_the_time_finds_each_page_as_it_left_it(self):
+        for seed in range(CHURNS):
+            with self.subTest(seed):
+                agent = self.agent()
+                paged = self.restore(agent, [LARGE], finish=False)
+                churned = paged.begin("churn", LARGE[0], LARGE[1] - LARGE[0], seed)
+                paged.finish()
+                self.assertEqual("good", churned.get(timeout=60))
+                agent.await_event("finished")
+                self.doCleanups()
+                self.setUp()
+
     def test_all_that_is_here_is_put_in_and_then_the_process_is_on_its_own(self):
         agent = self.agent()
         paged = self.restore(agent, [AREA, SECOND])

@@ -12,6 +12,9 @@ final class UserfaultTracker implements Tracker {
   private final Userfault userfault;
   private final PagemapScan scan;
 
+  /** Areas that could not be registered whole, as they were just changing. */
+  private final PageSet doubtful = new PageSet();
+
   /**
    * @param userfault of the process; both are closed with the tracker
    */
@@ -23,13 +26,16 @@ final class UserfaultTracker implements Tracker {
   @Override
   public Written look(Area area) throws IOException {
     PageSet pages = new PageSet();
-    if (scan.writtenAndProtect(area.start(), area.end(), pages::add)) {
+    boolean doubted = doubtful.remove(area.start(), area.end());
+    if (!doubted && scan.writtenAndProtect(area.start(), area.end(), pages::add)) {
       return new Written(pages, false);
     }
-    // It has come, or changed its place, since. Bits of its former life may still be set.
+    // It has come, or changed its place, since.
     PageSet all = new PageSet();
     if (userfault.register(area.start(), area.end())) {
       scan.writtenAndProtect(area.start(), area.end(), (start, end) -> {});
+    } else {
+      doubtful.add(area.start(), area.end());
     }
     scan.populated(area.start(), area.end(), all::add);
     return new Written(all, true);
@@ -38,7 +44,8 @@ final class UserfaultTracker implements Tracker {
   @Override
   public Written lookAtLast(Area area) throws IOException {
     PageSet pages = new PageSet();
-    if (scan.written(area.start(), area.end(), pages::add)) {
+    boolean doubted = doubtful.remove(area.start(), area.end());
+    if (!doubted && scan.written(area.start(), area.end(), pages::add)) {
       return new Written(pages, false);
     }
     PageSet all = new PageSet();

@@ -19,6 +19,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
@@ -212,11 +213,13 @@ final class CellTraffic {
 
   /** The root has ended, as the facts tell. Home is told once its output is on its way. */
   void rootEnded() {
-    written();
     tellSoon();
   }
 
-  private void tellSoon() {
+  /**
+   * Tells home how things stand, where it does not know that yet; else it is to be called again.
+   */
+  void tellSoon() {
     try {
       tell();
     } catch (IOException e) {
@@ -224,8 +227,15 @@ final class CellTraffic {
     }
   }
 
-  /** Tells home how things stand, where it does not know that yet. */
-  void tell() throws IOException {
+  /** Whether home has not heard of the root's end yet, as it may still get some of its output. */
+  boolean owesEnd() {
+    synchronized (telling) {
+      boolean wrote = writtenAtEnd == null || !writtenAtEnd.isEmpty();
+      return facts.rootEnded && wrote && (told == null || !told.getRootEnded());
+    }
+  }
+
+  private void tell() throws IOException {
     synchronized (telling) {
       Observation now = observation();
       // An agent at home that died as it heard of an end may not have passed it on.
@@ -238,7 +248,7 @@ final class CellTraffic {
     }
   }
 
-  private Observation observation() {
+  private Observation observation() throws IOException {
     Observation.Builder now = Observation.newBuilder().setId(facts.id);
     synchronized (ended) {
       now.addAllEndedPids(ended);
@@ -255,19 +265,16 @@ final class CellTraffic {
     return now.setStopSignal(facts.stopSignal).build();
   }
 
-  /** What the root has written by its end or stop; whoever is first to ask waits for that. */
-  private Map<String, Long> written() {
+  /**
+   * What the root has written by its end or stop; whoever is first to ask waits for that.
+   *
+   * @throws IOException while more of it is on its way; to be asked again
+   */
+  private Map<String, Long> written() throws IOException {
     synchronized (telling) {
       Map<String, Long> known = facts.rootEnded ? writtenAtEnd : writtenAtStop;
       if (known == null) {
-        known = Map.of();
-        try {
-          known = streams.written(OUTPUT_PATIENCE);
-        } catch (IOException e) {
-          LOG.warn("{}: how much it has written is not known: {}", facts.id, e.getMessage());
-        } catch (InterruptedException e) {
-          Thread.currentThread().interrupt();
-        }
+        known = look();
         if (facts.rootEnded) {
           writtenAtEnd = known;
         } else {
@@ -276,6 +283,18 @@ final class CellTraffic {
       }
       return known;
     }
+  }
+
+  private Map<String, Long> look() throws IOException {
+    Optional<Map<String, Long>> found = Optional.of(Map.of());
+    try {
+      found = streams.written(OUTPUT_PATIENCE);
+    } catch (IOException e) {
+      LOG.warn("{}: how much it has written is not known: {}", facts.id, e.getMessage());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    return found.orElseThrow(() -> new IOException("what it has written is still on its way"));
   }
 
   /** Goes on to watch for ends where post was killed; it tells of those that were missed. */

@@ -247,7 +247,7 @@ public final class DestinationMigration {
    */
   private void endWhenEmpty() throws IOException {
     // However long it takes: at home it would wait in pipes, for as long.
-    if (restoration.alive() || streams.open()) {
+    if (restoration.alive() || streams.open() || traffic.owesEnd()) {
       return;
     }
     relay.drain();
@@ -423,7 +423,7 @@ public final class DestinationMigration {
           startStreams();
         }
         endWhenEmpty();
-        traffic.tell();
+        traffic.tellSoon();
         traffic.watch();
         datagrams.watch();
         memory.watch();

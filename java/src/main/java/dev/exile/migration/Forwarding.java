@@ -212,8 +212,12 @@ final class Forwarding {
 
   // ---- Stops and ends from there. ----
 
-  /** What the processes at the destination do, their deputies do after them. */
-  void observe(Observation seen) {
+  /**
+   * What the processes at the destination do, their deputies do after them.
+   *
+   * @throws IOException while what they have written before is still coming; to be told again
+   */
+  void observe(Observation seen) throws IOException {
     deputies.ended(seen.getEndedPidsList());
     if (seen.getRootEnded() || seen.getStopSignal() != 0) {
       giveBack(seen.getWrittenMap());
@@ -229,16 +233,20 @@ final class Forwarding {
    * Who waits for the process may look at what it has written as soon as it has ended, and takes
    * back its terminal as soon as it has stopped.
    */
-  private void giveBack(Map<String, Long> written) {
+  private void giveBack(Map<String, Long> written) throws IOException {
+    boolean over = true;
     try {
-      if (!streams.awaitDelivered(written, OUTPUT_PATIENCE)) {
-        LOG.info("{}: not all that it has written is taken yet", facts.id);
+      over = streams.awaitDelivered(written, OUTPUT_PATIENCE);
+      if (over) {
+        streams.release();
       }
-      streams.release();
     } catch (IOException e) {
       LOG.warn("{}: some of what it has written may come later: {}", facts.id, e.getMessage());
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
+    }
+    if (!over) {
+      throw new IOException("what it has written is still coming; tell again");
     }
   }
 

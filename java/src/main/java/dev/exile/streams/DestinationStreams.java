@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -164,22 +165,30 @@ public final class DestinationStreams {
   /**
    * The process has stopped or ended: waits until what it has written is on its way.
    *
-   * @return bytes by stream, as much as that is by then
+   * @param patience how long at most, and for how long nothing goes where nothing more does
+   * @return bytes by stream, as much as that is by then; empty where some went all that time, and
+   *     more is to go
    */
-  public Map<String, Long> written(Duration patience) throws IOException, InterruptedException {
+  public Optional<Map<String, Long>> written(Duration patience)
+      throws IOException, InterruptedException {
     long deadline = System.nanoTime() + patience.toNanos();
+    Map<String, Long> before = null;
     while (pump != null) {
       Map<String, Pump.Status> status = pump.status();
       status.values().removeIf(one -> !one.up());
       boolean waits = status.values().stream().anyMatch(one -> one.pending() > 0);
-      if (!waits || System.nanoTime() > deadline) {
-        Map<String, Long> written = new LinkedHashMap<>();
-        status.forEach((name, one) -> written.put(name, one.bytes()));
-        return written;
+      Map<String, Long> written = new LinkedHashMap<>();
+      status.forEach((name, one) -> written.put(name, one.bytes()));
+      before = before == null ? written : before;
+      if (!waits) {
+        return Optional.of(written);
+      }
+      if (System.nanoTime() > deadline) {
+        return written.equals(before) ? Optional.of(written) : Optional.empty();
       }
       Thread.sleep(LOOK_AGAIN_MILLIS);
     }
-    return Map.of();
+    return Optional.of(Map.of());
   }
 
   /** Whether something may still be on its way. */

@@ -22,7 +22,9 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What home sends of a process that changes its memory all the time, against that memory itself. */
+/**
+ * What home sends of a process that changes its memory all the time, against that memory itself.
+ */
 @EnabledIfSystemProperty(
     named = "user.name",
     matches = "root",
