@@ -22,9 +22,9 @@ final class MigrationOptions {
   @Option(
       names = "--algorithm",
       paramLabel = "ALGORITHM",
-      defaultValue = "total-copy",
+      defaultValue = "auto",
       description =
-          "How the memory travels: total-copy, auto, pre-copy, demand-paging, eager-dirty,"
+          "How the memory travels: auto, total-copy, pre-copy, demand-paging, eager-dirty,"
               + " file-server (default: ${DEFAULT-VALUE}).")
   private String algorithm;
 

@@ -46,8 +46,8 @@ public interface Algorithm {
   /** All there are; the first is what is taken where nothing is said. */
   static List<Algorithm> all() {
     return List.of(
-        new TotalCopy(),
         new Auto(),
+        new TotalCopy(),
         new PreCopy(),
         new DemandPaging(),
         new EagerDirty(),

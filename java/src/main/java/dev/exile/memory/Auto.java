@@ -3,10 +3,11 @@ package dev.exile.memory;
 import java.io.IOException;
 
 /**
- * Pre-copy, and in the freeze what is still due, as far as it fits the time that the operator
- * allows; only what does not fit follows on demand. At the destination the process runs at once on
- * pages that are there already, and maps each as it touches it. So the freeze depends on neither
- * the resident set nor what is written, and mostly nothing is needed from home afterwards.
+ * What is taken where nothing is said: pre-copy, and in the freeze what is still due, as far as it
+ * fits the time that the operator allows; only what does not fit follows on demand. At the
+ * destination the process runs at once on pages that are there already, and maps each as it touches
+ * it. So the freeze depends on neither the resident set nor what is written, and mostly nothing is
+ * needed from home afterwards.
  */
 public final class Auto implements Algorithm {
   /** Its name. */

@@ -91,7 +91,7 @@ class ControlCommandsTest {
     ends(redis("migrated"));
     String options =
         "--algorithm pre-copy --rounds 3 --dirty-threshold 16M --max-freeze 50 --bandwidth 2G"
-            + " --tracker userfaultfd";
+            + " --tracker soft-dirty";
     assertEquals(ExitCode.OK, exile(("migrate 123 --to b " + options).split(" ", -1)).exitCode());
 
     assertEquals("pre-copy", agent.request.getAlgorithm());
@@ -99,7 +99,7 @@ class ControlCommandsTest {
     assertEquals(16 << 20, agent.request.getDirtyThreshold());
     assertEquals(50, agent.request.getMaxFreezeMillis());
     assertEquals(2L << 30, agent.request.getBytesPerSecond());
-    assertEquals("userfaultfd", agent.request.getTracker());
+    assertEquals("soft-dirty", agent.request.getTracker());
   }
 
   @Test
@@ -120,7 +120,7 @@ class ControlCommandsTest {
 
     assertEquals("redis-server", agent.request.getTarget());
     assertEquals("b", agent.request.getTo());
-    assertEquals("total-copy", agent.request.getAlgorithm());
+    assertEquals("auto", agent.request.getAlgorithm());
   }
 
   @Test
@@ -246,7 +246,7 @@ class ControlCommandsTest {
       Cli json = exile((command + " -o json").split(" ", -1));
       assertEquals(
           "{\"pid\":123,\"command\":\"redis-server\",\"from\":\"a\",\"to\":\"b\","
-              + "\"algorithm\":\"total-copy\",\"outcome\":\"accepted\",\"accepted\":true,"
+              + "\"algorithm\":\"auto\",\"outcome\":\"accepted\",\"accepted\":true,"
               + "\"refusals\":[]}\n",
           json.out());
     }

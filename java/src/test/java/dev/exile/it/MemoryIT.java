@@ -9,7 +9,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -63,10 +62,6 @@ class MemoryIT {
   @ParameterizedTest
   @ValueSource(strings = {"auto", "total-copy", "pre-copy", "demand-paging", "eager-dirty"})
   void noPageOfABusyProcessIsWrong(String algorithm, Testbed bed) {
-    boolean onTrial = !algorithm.equals("total-copy");
-    Assumptions.assumeTrue(
-        !onTrial || Boolean.getBoolean("exile.memory.trial"),
-        "a page was wrong once (docs/limits.md); run it with -Dexile.memory.trial=true");
     PatternProgram program = PatternProgram.start(bed, "a", "busy-" + algorithm, MEGABYTES, BUSY);
     long mapped = program.figure("mapped");
 

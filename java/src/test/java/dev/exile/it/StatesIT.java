@@ -122,7 +122,7 @@ class StatesIT {
     JsonNode row = rows.get("c");
     assertEquals("a", row.path("home").asText(), row::toString);
     assertEquals("b", row.path("runsOn").asText(), row::toString);
-    assertEquals("total-copy", row.path("algorithm").asText(), row::toString);
+    assertEquals("auto", row.path("algorithm").asText(), row::toString);
     assertEquals(0, row.path("sockets").path("established").asInt(), row::toString);
     assertTrue(row.path("signalsForwarded").asInt() >= 1, row::toString); // the SIGCONT
     // PIDs as the hosts themselves count them
