@@ -99,7 +99,7 @@ final class ControlService extends ControlGrpc.ControlImplBase {
           try {
             ProcessTree tree = Targets.find(request.getTarget());
             reply.setPid(tree.root().pid()).setCommand(tree.root().command());
-            refusals.addAll(refusals(tree, algorithm, destination(request.getTo())));
+            refusals.addAll(refusals(tree, algorithm, limits(request), destination(request.getTo())));
           } catch (RefusedException e) {
             refusals.addAll(e.refusals());
           }
@@ -110,8 +110,8 @@ final class ControlService extends ControlGrpc.ControlImplBase {
         });
   }
 
-  private List<Refusal> refusals(ProcessTree tree, Algorithm algorithm, PeerLink peer)
-      throws IOException {
+  private List<Refusal> refusals(
+      ProcessTree tree, Algorithm algorithm, Limits limits, PeerLink peer) throws IOException {
     Optional<Refusal> unfit = criu.refusal();
     if (unfit.isPresent()) {
       return List.of(unfit.get());
@@ -122,7 +122,7 @@ final class ControlService extends ControlGrpc.ControlImplBase {
     } catch (RefusedException e) {
       refusals.addAll(e.refusals());
     }
-    refusals.addAll(migrations.check(tree, algorithm, peer));
+    refusals.addAll(migrations.check(tree, algorithm, limits, peer));
     return refusals;
   }
 

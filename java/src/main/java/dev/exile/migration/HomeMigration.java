@@ -178,12 +178,14 @@ public final class HomeMigration {
 
   private void negotiate() throws IOException, RefusedException {
     listener.phase(facts.id, "negotiating");
-    Negotiation.Outcome outcome = Negotiation.run(facts.id, tree, algorithm, peer, site, false);
+    Negotiation.Outcome outcome =
+        Negotiation.run(facts.id, tree, algorithm, limits, peer, site, false);
     if (!outcome.refusals().isEmpty()) {
       throw new RefusedException(outcome.refusals());
     }
     streamed = outcome.streamed();
     onDemand = outcome.pagesOnDemand();
+    facts.store = outcome.store();
   }
 
   private void refuse(RefusedException refused) {

@@ -60,7 +60,7 @@ final class HomePages implements AutoCloseable {
                 asked.asked(head);
               }
             });
-    flushed = algorithm.flushes() ? FlushedPages.create(store(facts, limits)) : null;
+    flushed = algorithm.flushes() ? FlushedPages.create(Path.of(facts.store)) : null;
     memory =
         new HomeMemory(
             flushed == null ? way : flushed,
@@ -71,12 +71,6 @@ final class HomePages implements AutoCloseable {
               facts.sent(bytes);
               listener.memory(facts.id, memory().progress());
             });
-  }
-
-  private static Path store(Facts facts, Limits limits) throws IOException {
-    Path directory = FlushedMemory.directory(Path.of(limits.store()), facts.id);
-    facts.store = directory.toString();
-    return Directories.create(directory);
   }
 
   private HomeMemory memory() {

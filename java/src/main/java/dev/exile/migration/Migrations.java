@@ -168,9 +168,10 @@ public final class Migrations implements AutoCloseable {
   }
 
   /** The negotiation alone: every reason why the tree cannot move. Nothing is reserved. */
-  public List<Refusal> check(ProcessTree tree, Algorithm algorithm, PeerLink peer)
-      throws IOException {
-    return Negotiation.run(MigrationId.create(), tree, algorithm, peer, site, true).refusals();
+  public List<Refusal> check(
+      ProcessTree tree, Algorithm algorithm, Limits limits, PeerLink peer) throws IOException {
+    return Negotiation.run(MigrationId.create(), tree, algorithm, limits, peer, site, true)
+        .refusals();
   }
 
   /** Refuses a tree that is on its way already, or that is here from elsewhere. */

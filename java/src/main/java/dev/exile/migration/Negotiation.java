@@ -1,6 +1,7 @@
 package dev.exile.migration;
 
 import dev.exile.memory.Algorithm;
+import dev.exile.memory.Limits;
 import dev.exile.negotiation.Host;
 import dev.exile.negotiation.Refusal;
 import dev.exile.negotiation.Survey;
@@ -9,6 +10,8 @@ import dev.exile.rpc.peer.Answer;
 import dev.exile.rpc.peer.Offer;
 import dev.exile.signals.Rehearsal;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -23,12 +26,20 @@ final class Negotiation {
    *     run, the destination has reserved room for it
    * @param streamed files that the destination lacks, and that home is to go on writing
    * @param pagesOnDemand whether the destination can run it before all its pages are there
+   * @param store the directory for its memory that was made in the store; empty where it needs none
    */
-  record Outcome(List<Refusal> refusals, List<String> streamed, boolean pagesOnDemand) {}
+  record Outcome(
+      List<Refusal> refusals, List<String> streamed, boolean pagesOnDemand, String store) {}
 
-  /** Negotiates. */
+  /** Negotiates. What is made in a store stays there only if all agree. */
   static Outcome run(
-      String id, ProcessTree tree, Algorithm algorithm, PeerLink peer, Site site, boolean dryRun)
+      String id,
+      ProcessTree tree,
+      Algorithm algorithm,
+      Limits limits,
+      PeerLink peer,
+      Site site,
+      boolean dryRun)
       throws IOException {
     Survey.Findings findings = Survey.of(tree, site.criu(), site.digests());
     List<Refusal> refusals = new ArrayList<>(findings.refusals());
@@ -51,9 +62,11 @@ final class Negotiation {
               "free space there, or set 'images' in the agent's configuration to a larger file"
                   + " system"));
     }
+    String store = algorithm.flushes() ? makeStore(limits.store(), id, refusals) : "";
     Offer offer =
         findings.offer().toBuilder()
             .setId(id)
+            .setStore(store)
             .setAlgorithm(algorithm.name())
             .setDryRun(dryRun || !refusals.isEmpty())
             .build();
@@ -79,6 +92,29 @@ final class Negotiation {
     } catch (PeerLink.Refused e) {
       refusals.add(new Refusal(e.getMessage(), "see the agent's log on " + peer.host()));
     }
-    return new Outcome(refusals, streamed, pagesOnDemand);
+    if (!store.isEmpty() && (dryRun || !refusals.isEmpty())) {
+      FlushedMemory.remove(Path.of(store));
+    }
+    return new Outcome(refusals, streamed, pagesOnDemand, store);
+  }
+
+  /** Whether the destination sees it there tells whether it is the same store. */
+  private static String makeStore(String store, String id, List<Refusal> refusals) {
+    Path directory = FlushedMemory.directory(Path.of(store), id);
+    if (!Files.isDirectory(Path.of(store))) {
+      refusals.add(
+          new Refusal(
+              "there is no directory " + store + " to flush memory to",
+              "name a directory with --store that both hosts have mounted"));
+      return "";
+    }
+    try {
+      return Directories.create(directory).toString();
+    } catch (IOException e) {
+      refusals.add(
+          new Refusal(
+              "cannot make %s: %s".formatted(directory, e), "let root write there, or take another"));
+      return "";
+    }
   }
 }

@@ -67,6 +67,7 @@ public final class Admission {
     admission.unixSockets();
     admission.memory();
     admission.images(images, reservedBytes);
+    admission.store();
     admission.limits();
     return new Verdict(List.copyOf(admission.refusals), List.copyOf(admission.streamed));
   }
@@ -265,6 +266,14 @@ public final class Admission {
           "no room for the images: %s on %s has %d MB free, up to %d MB are needed"
               .formatted(images, host, Math.max(0, room) >> 20, offer.getImageBytes() >> 20),
           "free space there, or set 'images' in the agent's configuration to a larger file system");
+    }
+  }
+
+  private void store() {
+    if (!offer.getStore().isEmpty() && !Files.isReadable(Path.of(offer.getStore()))) {
+      refuse(
+          "%s does not reach the store: it has no %s".formatted(host, offer.getStore()),
+          "name a directory with --store that both hosts have mounted");
     }
   }
 

@@ -10,11 +10,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * While pages are missing at the destination, the network, home or the destination's agent go away:
@@ -23,11 +24,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 @Hosts(
     value = {"a", "b"},
     agentOptions = FaultPoint.OPTION)
-@EnabledIfSystemProperty(
-    named = "exile.memory.late",
-    matches = "true",
-    disabledReason = "takes some 20 minutes; run it with -Dexile.memory.late=true")
 class LatePagesIT {
+  /** Else each point is tried once with each algorithm; all takes some 20 minutes. */
+  private static final boolean ALL = Boolean.getBoolean("exile.memory.late");
+
   private static final int MEGABYTES = Integer.getInteger("exile.memory.late.megabytes", 16);
 
   /** So narrow that pages are missing for some seconds. */
@@ -57,15 +57,39 @@ class LatePagesIT {
     DESTINATION
   }
 
+  static Stream<Arguments> before() {
+    return some(
+        Arguments.of("demand-paging", "home.freezing", Trouble.LINK),
+        Arguments.of("auto", "home.restoring", Trouble.HOME),
+        Arguments.of("auto", "home.dumping", Trouble.DESTINATION),
+        Arguments.of("demand-paging", "home.restoring", Trouble.LINK),
+        Arguments.of("demand-paging", "home.freezing", Trouble.DESTINATION),
+        Arguments.of("demand-paging", "home.dumping", Trouble.HOME));
+  }
+
+  static Stream<Arguments> after() {
+    return some(
+        Arguments.of("demand-paging", 100, Trouble.HOME),
+        Arguments.of("demand-paging", 50, Trouble.LINK),
+        Arguments.of("demand-paging", 8, Trouble.DESTINATION),
+        Arguments.of("auto", 100, Trouble.LINK),
+        Arguments.of("auto", 50, Trouble.HOME),
+        Arguments.of("auto", 8, Trouble.DESTINATION),
+        Arguments.of("demand-paging", 100, Trouble.LINK),
+        Arguments.of("demand-paging", 100, Trouble.DESTINATION),
+        Arguments.of("demand-paging", 50, Trouble.HOME),
+        Arguments.of("demand-paging", 50, Trouble.DESTINATION),
+        Arguments.of("demand-paging", 8, Trouble.LINK),
+        Arguments.of("demand-paging", 8, Trouble.HOME));
+  }
+
+  /** The first half. */
+  private static Stream<Arguments> some(Arguments... all) {
+    return Arrays.stream(all).limit(ALL ? all.length : all.length / 2);
+  }
+
   @ParameterizedTest
-  @CsvSource({
-    "demand-paging, home.freezing, LINK",
-    "demand-paging, home.freezing, DESTINATION",
-    "demand-paging, home.dumping, HOME",
-    "demand-paging, home.restoring, LINK",
-    "auto, home.restoring, HOME",
-    "auto, home.dumping, DESTINATION",
-  })
+  @MethodSource("before")
   void beforeTheCommitItRunsAtHomeOrArrives(
       String algorithm, String point, Trouble trouble, Testbed bed) throws InterruptedException {
     program = start(bed, algorithm);
@@ -89,20 +113,7 @@ class LatePagesIT {
   }
 
   @ParameterizedTest
-  @CsvSource({
-    "demand-paging, 100, LINK",
-    "demand-paging, 100, HOME",
-    "demand-paging, 100, DESTINATION",
-    "demand-paging, 50, LINK",
-    "demand-paging, 50, HOME",
-    "demand-paging, 50, DESTINATION",
-    "demand-paging, 8, LINK",
-    "demand-paging, 8, HOME",
-    "demand-paging, 8, DESTINATION",
-    "auto, 100, LINK",
-    "auto, 100, HOME",
-    "auto, 50, DESTINATION",
-  })
+  @MethodSource("after")
   void afterItTheProcessWaitsAndGoesOn(
       String algorithm, int percentMissing, Trouble trouble, Testbed bed)
       throws InterruptedException {

@@ -27,7 +27,10 @@ class MemoryIT {
   private static final Duration ARRIVAL = Duration.ofSeconds(30 + MEGABYTES / 20);
 
   @ParameterizedTest
-  @ValueSource(strings = {"auto", "total-copy", "pre-copy", "demand-paging", "eager-dirty"})
+  @ValueSource(
+      strings = {
+        "auto", "total-copy", "pre-copy", "demand-paging", "eager-dirty", "file-server"
+      })
   void noPageOfAnIdleProcessIsWrong(String algorithm, Testbed bed) {
     PatternProgram program = PatternProgram.start(bed, "a", "idle-" + algorithm, MEGABYTES, 0);
     long resident = resident(program);
@@ -60,7 +63,10 @@ class MemoryIT {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"auto", "total-copy", "pre-copy", "demand-paging", "eager-dirty"})
+  @ValueSource(
+      strings = {
+        "auto", "total-copy", "pre-copy", "demand-paging", "eager-dirty", "file-server"
+      })
   void noPageOfABusyProcessIsWrong(String algorithm, Testbed bed) {
     PatternProgram program = PatternProgram.start(bed, "a", "busy-" + algorithm, MEGABYTES, BUSY);
     long mapped = program.figure("mapped");
@@ -88,6 +94,25 @@ class MemoryIT {
 
     program.process().assertRunsOnlyOn("a");
     program.awaitPasses(2);
+  }
+
+  @Test
+  void aStoreThatOnlyHomeReachesIsRefused(Testbed bed) {
+    PatternProgram program = PatternProgram.start(bed, "a", "alone", 16, 0);
+    String alone = "/run/alone"; // each host has a /run of its own
+    bed.exec("a", "mkdir", alone).orFail();
+
+    String pid = "" + program.process().pid();
+    String[] words = {pid, "--to", "b", "--algorithm", "file-server", "--store", alone};
+    for (String command : List.of("check", "migrate")) {
+      List<String> line = new ArrayList<>(List.of(command));
+      line.addAll(Arrays.asList(words));
+      Commands.Result result = Exile.run(bed, "a", line.toArray(String[]::new)).result();
+      assertEquals(1, result.exit(), result::toString);
+      assertTrue(result.toString().contains("b does not reach the store"), result::toString);
+    }
+    program.process().assertRunsOnlyOn("a");
+    assertEquals("", bed.exec("a", "ls", alone).orFail().out());
   }
 
   @Test
@@ -129,6 +154,9 @@ class MemoryIT {
   private static JsonNode migrate(
       Testbed bed, Daemon process, String to, String algorithm, String... options) {
     List<String> words = new ArrayList<>(List.of("migrate", "" + process.pid(), "--to", to));
+    if (algorithm.equals("file-server")) {
+      words.addAll(List.of("--store", bed.work().toString()));
+    }
     words.addAll(List.of("--algorithm", algorithm, "-o", "json"));
     words.addAll(Arrays.asList(options));
     Exile.Outcome outcome = Exile.run(bed, "a", words.toArray(String[]::new));
