@@ -99,7 +99,8 @@ final class ControlService extends ControlGrpc.ControlImplBase {
           try {
             ProcessTree tree = Targets.find(request.getTarget());
             reply.setPid(tree.root().pid()).setCommand(tree.root().command());
-            refusals.addAll(refusals(tree, algorithm, limits(request), destination(request.getTo())));
+            refusals.addAll(
+                refusals(tree, algorithm, limits(request), destination(request.getTo())));
           } catch (RefusedException e) {
             refusals.addAll(e.refusals());
           }

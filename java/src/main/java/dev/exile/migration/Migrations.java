@@ -168,8 +168,8 @@ public final class Migrations implements AutoCloseable {
   }
 
   /** The negotiation alone: every reason why the tree cannot move. Nothing is reserved. */
-  public List<Refusal> check(
-      ProcessTree tree, Algorithm algorithm, Limits limits, PeerLink peer) throws IOException {
+  public List<Refusal> check(ProcessTree tree, Algorithm algorithm, Limits limits, PeerLink peer)
+      throws IOException {
     return Negotiation.run(MigrationId.create(), tree, algorithm, limits, peer, site, true)
         .refusals();
   }

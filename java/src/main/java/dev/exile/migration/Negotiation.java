@@ -113,7 +113,8 @@ final class Negotiation {
     } catch (IOException e) {
       refusals.add(
           new Refusal(
-              "cannot make %s: %s".formatted(directory, e), "let root write there, or take another"));
+              "cannot make %s: %s".formatted(directory, e),
+              "let root write there, or take another"));
       return "";
     }
   }

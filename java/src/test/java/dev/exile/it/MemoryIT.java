@@ -2,8 +2,11 @@ package dev.exile.it;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -22,15 +25,17 @@ import org.junit.jupiter.params.provider.ValueSource;
 class MemoryIT {
   private static final int MEGABYTES = Integer.getInteger("exile.memory.megabytes", 64);
   private static final int BUSY = 20_000;
+  private static final Path HUGE_PAGES = Path.of("/proc/sys/vm/nr_hugepages");
+
+  /** More than the program takes of 64 MB, at home and at the destination. */
+  private static final int POOL = 16;
 
   /** How long the last page may take; home is asked for it all the time. */
   private static final Duration ARRIVAL = Duration.ofSeconds(30 + MEGABYTES / 20);
 
   @ParameterizedTest
   @ValueSource(
-      strings = {
-        "auto", "total-copy", "pre-copy", "demand-paging", "eager-dirty", "file-server"
-      })
+      strings = {"auto", "total-copy", "pre-copy", "demand-paging", "eager-dirty", "file-server"})
   void noPageOfAnIdleProcessIsWrong(String algorithm, Testbed bed) {
     PatternProgram program = PatternProgram.start(bed, "a", "idle-" + algorithm, MEGABYTES, 0);
     long resident = resident(program);
@@ -64,9 +69,7 @@ class MemoryIT {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {
-        "auto", "total-copy", "pre-copy", "demand-paging", "eager-dirty", "file-server"
-      })
+      strings = {"auto", "total-copy", "pre-copy", "demand-paging", "eager-dirty", "file-server"})
   void noPageOfABusyProcessIsWrong(String algorithm, Testbed bed) {
     PatternProgram program = PatternProgram.start(bed, "a", "busy-" + algorithm, MEGABYTES, BUSY);
     long mapped = program.figure("mapped");
@@ -94,6 +97,28 @@ class MemoryIT {
 
     program.process().assertRunsOnlyOn("a");
     program.awaitPasses(2);
+  }
+
+  @Test
+  void hugePagesArriveToo(Testbed bed) throws IOException {
+    int before = Integer.parseInt(Files.readString(HUGE_PAGES).strip());
+    int wanted = before + POOL;
+    try {
+      Files.writeString(HUGE_PAGES, "" + wanted);
+      assumeTrue(
+          Integer.parseInt(Files.readString(HUGE_PAGES).strip()) == wanted,
+          "this host gives no pool of " + wanted + " huge pages");
+      PatternProgram program = PatternProgram.start(bed, "a", "huge", 64, 2000);
+      assertTrue(hugeBytes(program) > 0, "it was to have huge pages");
+
+      move(bed, program, "b", "auto");
+
+      program.awaitPasses(2);
+      assertTrue(hugeBytes(program) > 0, "they are huge ones still");
+    } finally {
+      // Those that are in use go back once they are not.
+      Files.writeString(HUGE_PAGES, "" + before);
+    }
   }
 
   @Test
@@ -184,6 +209,13 @@ class MemoryIT {
 
   private static long resident(PatternProgram program) {
     return statusBytes(copyOn(program.process(), "a"), "VmRSS");
+  }
+
+  private static long hugeBytes(PatternProgram program) {
+    return List.of("a", "b").stream()
+        .flatMap(host -> program.process().copies(host).stream())
+        .mapToLong(copy -> statusBytes(copy, "HugetlbPages"))
+        .sum();
   }
 
   private static Proc copyOn(Daemon process, String host) {
