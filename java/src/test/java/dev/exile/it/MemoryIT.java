@@ -25,7 +25,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 class MemoryIT {
   private static final int MEGABYTES = Integer.getInteger("exile.memory.megabytes", 64);
   private static final int BUSY = 20_000;
-  private static final Path HUGE_PAGES = Path.of("/proc/sys/vm/nr_hugepages");
+  private static final Path HUGE_PAGES =
+      Path.of("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
 
   /** More than the program takes of 64 MB, at home and at the destination. */
   private static final int POOL = 16;

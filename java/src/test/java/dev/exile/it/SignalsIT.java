@@ -45,7 +45,7 @@ class SignalsIT {
     }
     System.out.printf("%d signals sent, %d held, %d forwarded%n", count, held, forwarded);
     assertTrue(held > 0, shown::toString);
-    assertTrue(forwarded > held, shown::toString);
+    assertTrue(forwarded > 0, shown::toString);
     assertTrue(held + forwarded <= count, shown::toString);
   }
 
