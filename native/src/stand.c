@@ -88,6 +88,7 @@ static _Noreturn void hold(pid_t pid, int control)
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || signal(SIGALRM, SIG_DFL) == SIG_ERR)
         _exit(EXIT_FAILED);
     end_within(STOP_MS);
+    sys_hurry(0);
     error = stand_all(pid);
     if (error == 0)
         end_within(STAND_MS);

@@ -34,7 +34,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,18 +185,6 @@ static pid_t outer_pid(const struct track *track, long inner)
     return found;
 }
 
-/*
- * The thread stands for as long as this takes, so it is done before any other task's turn, where the host allows it.
- * Not the thread itself: it would stay so if we were killed.
- */
-static void hurry(pid_t pid)
-{
-    const struct sched_param at_once = {.sched_priority = 1};
-
-    if (sched_setscheduler(pid, SCHED_FIFO | SCHED_RESET_ON_FORK, &at_once) < 0)
-        return;
-}
-
 /* What is done to the child goes by its pidfd: should it end early, its number may be another's. */
 static int meet_child(struct track *track, long inner)
 {
@@ -209,7 +196,8 @@ static int meet_child(struct track *track, long inner)
     if (track->pidfd < 0)
         return track->pidfd;
     track->child = child;
-    hurry(child);
+    /* The thread stands for as long as this takes. Not the thread itself: it would stay so if we were killed. */
+    sys_hurry(child);
     return 0;
 }
 
@@ -510,7 +498,7 @@ int job_track(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     /* A thread stands for a few microseconds; the default would round our pauses up to sixty. */
     prctl(PR_SET_TIMERSLACK, 1);
-    hurry(0);
+    sys_hurry(0);
     do {
         error = lines_fill(&in);
         if (error == -E2BIG)

@@ -18,11 +18,11 @@ final class Frames {
   /** 0: not known. */
   int at(long page) {
     int[] chunk = chunk(page >>> SHIFT >>> CHUNK_SHIFT, false);
-    return chunk == null ? 0 : chunk[(int) (page >>> SHIFT) % CHUNK];
+    return chunk == null ? 0 : chunk[(int) ((page >>> SHIFT) % CHUNK)];
   }
 
   void put(long page, int frame) {
-    chunk(page >>> SHIFT >>> CHUNK_SHIFT, true)[(int) (page >>> SHIFT) % CHUNK] = frame;
+    chunk(page >>> SHIFT >>> CHUNK_SHIFT, true)[(int) ((page >>> SHIFT) % CHUNK)] = frame;
   }
 
   private int[] chunk(long number, boolean make) {
