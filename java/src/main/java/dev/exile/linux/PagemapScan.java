@@ -92,6 +92,11 @@ public final class PagemapScan implements Closeable {
     }
   }
 
+  /** Whether this kernel has the ioctl: only then it can be asked for what was written. */
+  public boolean scans() {
+    return scans;
+  }
+
   /**
    * Pages that hold something: in memory or in the swap. Not the kernel's page of zeros, where that
    * can be told apart.

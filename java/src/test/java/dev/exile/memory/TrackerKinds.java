@@ -2,6 +2,7 @@ package dev.exile.memory;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.exile.linux.PagemapScan;
 import dev.exile.linux.Userfault;
 import dev.exile.shim.Shim;
 import dev.exile.shim.ShimException;
@@ -27,7 +28,12 @@ final class TrackerKinds {
       return;
     }
     switch (kind) {
-      case USERFAULTFD -> Assumptions.assumeTrue(Userfault.isAvailable(), "needs userfaultfd");
+      case USERFAULTFD -> {
+        Assumptions.assumeTrue(Userfault.isAvailable(), "needs userfaultfd");
+        try (PagemapScan own = PagemapScan.of((int) ProcessHandle.current().pid())) {
+          Assumptions.assumeTrue(own.scans(), "needs PAGEMAP_SCAN");
+        }
+      }
       case SOFT_DIRTY -> {
         try (TrackJob job = TrackJob.start(shim)) {
           job.trySoftDirty();
