@@ -38,7 +38,7 @@ static int peek(pid_t tid, uint64_t address, uint64_t *word)
 /* What is done to a thread in its ptrace stop. */
 typedef int settling(pid_t tid);
 
-static int settle_interrupted(pid_t tid)
+int settle_interrupted(pid_t tid)
 {
     struct user_regs_struct regs;
     uint64_t before;

@@ -12,6 +12,8 @@
 
 #include "shim.h"
 
+#include <sys/types.h>
+
 /*
  * Expects every process of the cgroup frozen, nobody attached; leaves them so. May be done again. What ends
  * meanwhile is passed over.
@@ -23,5 +25,8 @@ must_use int settle_cgroup(int cgroup);
  * EINTR is to be repeated instead, see regs_undo_interrupt(). Frozen, nobody attached; left so.
  */
 must_use int settle_interrupts(int cgroup);
+
+/* The same of one thread that our PTRACE_INTERRUPT has just stopped. */
+must_use int settle_interrupted(pid_t tid);
 
 #endif

@@ -5,9 +5,9 @@
  *   procedure   freeze.c guard.c cell.c init.c hook.c rehearse.c deputize.c body.c deputy.c watch.c post.c
  *               members.c injection.c detour.c settle.c pump.c stream.c terminal.c terminal_home.c
  *               terminal_there.c seat.c shm.c park.c waits.c track.c memory.c pager.c orders.c followers.c
- *               restorer.c events.c serve.c ahead.c install.c views.c areas.c fill.c
+ *               restorer.c events.c serve.c ahead.c install.c views.c areas.c fill.c stand.c
  *   readers     cgroup.c lines.c talk.c criu.c proc.c maps.c siginfo.c stub.c server.c resident.c keeper.c
- *               frames.c clocks.c stub_wait.c stub_track.c veil.c plan.c
+ *               frames.c clocks.c stub_wait.c stub_track.c veil.c plan.c softdirty.c
  *   raw calls   sys.c trace.c wire.c uffd.c
  *
  * Errors inside the shim are negative errno values; the compiler rejects an unread result (must_use).

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -151,6 +152,14 @@ int sys_left_ms(uint64_t deadline)
     uint64_t left = deadline > now ? (deadline - now + 999) / 1000 : 0;
 
     return left > INT_MAX ? INT_MAX : (int)left;
+}
+
+void sys_hurry(pid_t pid)
+{
+    const struct sched_param at_once = {.sched_priority = 1};
+
+    if (sched_setscheduler(pid, SCHED_FIFO | SCHED_RESET_ON_FORK, &at_once) < 0)
+        return;
 }
 
 int sys_parse_number(const char *text, long min, long max, long *number)

@@ -43,6 +43,9 @@ void sys_sleep_ms(unsigned int ms);
 /* Milliseconds left until a deadline of sys_now(), rounded up, for poll(2); never negative. */
 int sys_left_ms(uint64_t deadline);
 
+/* The process's turn comes before any other's from now on, where the host allows that; not its children's. */
+void sys_hurry(pid_t pid);
+
 /* A whole decimal number within [min, max], or -EINVAL. */
 must_use int sys_parse_number(const char *text, long min, long max, long *number);
 

@@ -1,11 +1,15 @@
 /*
- * Job `track`: gets userfaultfds for running processes, whose tables of descriptors and whose other threads see
- * nothing of it.
+ * Job `track`: what the agent needs inside of running processes to find out which pages they write. It gets
+ * userfaultfds for them, of which their tables of descriptors and their other threads see nothing; and has them stand
+ * for a moment, so that their soft-dirty bits are read and cleared in one step.
  *
  * Lines on stdin, one answer each on stdout:
  *   open PID    opened PID FD MICROS | error PID TEXT   FD: a number among our own descriptors, to be taken from
  *                                                       there; MICROS: how long a thread of the process stood
  *   close FD    closed FD | error FD TEXT
+ *   try         works | error 0 TEXT                    whether this kernel has soft-dirty bits
+ *   stand PID   stands PID | busy PID | error PID TEXT  busy: a thread did not stop; all run. One process at a time
+ *   go PID      went PID MICROS | error PID TEXT        error: it has gone on before. MICROS: how long it stood
  * The end of stdin ends it.
  *
  * A userfaultfd is for the memory of the process that makes it. So one thread is led (detour.h) to make a child
@@ -22,13 +26,14 @@
 #include "detour.h"
 #include "lines.h"
 #include "proc.h"
+#include "softdirty.h"
+#include "stand.h"
 #include "stub.h"
 #include "sys.h"
 #include "trace.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,18 +185,6 @@ static pid_t outer_pid(const struct track *track, long inner)
     return found;
 }
 
-/*
- * The thread stands for as long as this takes, so it is done before any other task's turn, where the host allows it.
- * Not the thread itself: it would stay so if we were killed.
- */
-static void hurry(pid_t pid)
-{
-    const struct sched_param at_once = {.sched_priority = 1};
-
-    if (sched_setscheduler(pid, SCHED_FIFO | SCHED_RESET_ON_FORK, &at_once) < 0)
-        return;
-}
-
 /* What is done to the child goes by its pidfd: should it end early, its number may be another's. */
 static int meet_child(struct track *track, long inner)
 {
@@ -203,7 +196,8 @@ static int meet_child(struct track *track, long inner)
     if (track->pidfd < 0)
         return track->pidfd;
     track->child = child;
-    hurry(child);
+    /* The thread stands for as long as this takes. Not the thread itself: it would stay so if we were killed. */
+    sys_hurry(child);
     return 0;
 }
 
@@ -442,6 +436,57 @@ static void do_close(const char *text)
     line_say(1, "error %ld %s", fd, strerror(EBADF));
 }
 
+static void do_try(void)
+{
+    int error = softdirty_try();
+
+    if (error == 0)
+        line_say(1, "works");
+    else if (error == -ENOSYS)
+        line_say(1, "error 0 this kernel has no soft-dirty bits");
+    else
+        line_say(1, "error 0 soft-dirty bits: %s", strerror(-error));
+}
+
+static struct stand standing;
+static pid_t standing_pid;
+
+static void do_stand(const char *text)
+{
+    long pid;
+    int error;
+
+    if (sys_parse_number(text, 1, INT_MAX, &pid) < 0) {
+        line_say(1, "error 0 stand takes a PID");
+        return;
+    }
+    error = standing.holder ? -EBUSY : stand_begin(&standing, (pid_t)pid);
+    if (error == 0)
+        standing_pid = (pid_t)pid;
+    if (error == 0)
+        line_say(1, "stands %ld", pid);
+    else if (error == -ETIMEDOUT)
+        line_say(1, "busy %ld", pid);
+    else
+        line_say(1, "error %ld %s", pid, strerror(-error));
+}
+
+static void do_go(const char *text)
+{
+    long pid;
+    int error;
+
+    if (sys_parse_number(text, 1, INT_MAX, &pid) < 0 || !standing.holder || pid != standing_pid) {
+        line_say(1, "error 0 go takes the PID of what stands");
+        return;
+    }
+    error = stand_end(&standing);
+    if (error == 0)
+        line_say(1, "went %ld %llu", pid, (unsigned long long)(sys_now() - standing.since));
+    else
+        line_say(1, "error %ld %s", pid, strerror(-error));
+}
+
 int job_track(int argc, char **argv)
 {
     struct lines in = {.fd = 0};
@@ -453,7 +498,7 @@ int job_track(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     /* A thread stands for a few microseconds; the default would round our pauses up to sixty. */
     prctl(PR_SET_TIMERSLACK, 1);
-    hurry(0);
+    sys_hurry(0);
     do {
         error = lines_fill(&in);
         if (error == -E2BIG)
@@ -463,6 +508,12 @@ int job_track(int argc, char **argv)
                 do_open(line + 5);
             else if (strncmp(line, "close ", 6) == 0)
                 do_close(line + 6);
+            else if (strcmp(line, "try") == 0)
+                do_try();
+            else if (strncmp(line, "stand ", 6) == 0)
+                do_stand(line + 6);
+            else if (strncmp(line, "go ", 3) == 0)
+                do_go(line + 3);
             else
                 line_say(1, "error 0 unknown command");
         }

@@ -277,3 +277,94 @@ class TrackTest(DeputyCase):
         subprocess.run(["prlimit", "--pid", str(limited), "--nofile=0:0"], check=True)
         self.assertEqual(f"error {limited} Too many open files", track.ask(f"open {limited}"))
         self.assert_unharmed(faults, value)
+
+    def test_no_kind_of_wait_is_disturbed_by_standing(self):
+        track = self.track()
+        for kind in KINDS:
+            with self.subTest(kind):
+                pid, faults, value = self.waiter(kind)
+                times = []
+                for _ in range(30):
+                    self.assertEqual(f"stands {pid}", track.ask(f"stand {pid}"))
+                    answer = track.ask(f"go {pid}")
+                    self.assertRegex(answer, rf"^went {pid} \d+$")
+                    times.append(int(answer.split()[2]))
+                    time.sleep(random.uniform(0, 0.02))
+                self.assert_unharmed(faults, value)
+                print(f"{kind}: stood {statistics.median(times)} µs, {max(times)} at most", end=" ", flush=True)
+                kill(pid)
+
+    def rounds(self, path):
+        with open(path) as f:
+            return f.read().split()
+
+    def test_all_threads_stand_and_go_on(self):
+        pid, faults, rounds = self.disturbed()
+        track = self.track()
+        before = self.threads(pid)
+        for _ in range(50):
+            self.assertEqual(f"stands {pid}", track.ask(f"stand {pid}"))
+            states = {state(int(tid)) for tid in os.listdir(f"/proc/{pid}/task")}
+            self.assertEqual({"t"}, states - {"Z", "X"})
+            self.assertRegex(track.ask(f"go {pid}"), f"^went {pid} ")
+        self.assertTrue(until(lambda: self.threads(pid) == before))
+        counted = self.rounds(rounds)
+        self.assertTrue(until(lambda: all(map(lambda a, b: a != b, counted, self.rounds(rounds)))))
+        with open(faults) as f:
+            self.assertEqual("", f.read())
+
+    def test_whoever_is_killed_while_it_stands_it_goes_on(self):
+        pid, faults, value = self.waiter("compute")
+        for victim in ("track", "holder"):
+            with self.subTest(victim):
+                track = self.track()
+                self.assertEqual(f"stands {pid}", track.ask(f"stand {pid}"))
+                kill(track.process.pid if victim == "track" else int(self.children(track.process.pid)[0]))
+                self.assertTrue(until(lambda: state(pid) != "t"))
+                self.assert_unharmed(faults, value)
+                if victim == "holder":
+                    self.assertRegex(track.ask(f"go {pid}"), f"^error {pid} ")
+                    self.assertEqual(f"stands {pid}", track.ask(f"stand {pid}"))
+                    self.assertRegex(track.ask(f"go {pid}"), f"^went {pid} ")
+
+    def test_it_does_not_stand_for_ever(self):
+        pid, faults, value = self.waiter("nanosleep")
+        track = self.track()
+        self.assertEqual(f"stands {pid}", track.ask(f"stand {pid}"))
+        self.assertRegex(track.ask("stand 1"), "^error 1 ")
+        self.assertTrue(until(lambda: state(pid) != "t", 10))
+        self.assertRegex(track.ask(f"go {pid}"), f"^error {pid} ")
+        before = value()
+        self.assertTrue(until(lambda: value() > before + 2))
+
+    def test_what_cannot_stand_runs_on(self):
+        # A parent that waits for the child that it shares its memory with.
+        forker = subprocess.Popen(["/usr/bin/python3", "-c", "import ctypes, os\nprint('ready', flush=True)\n"
+                                   "pid = ctypes.CDLL(None).syscall(58)\n"
+                                   "if pid == 0: ctypes.CDLL(None).syscall(34)\n"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(forker.stdout.close)
+        self.addCleanup(forker.wait)
+        self.addCleanup(forker.kill)
+        self.assertEqual("ready\n", forker.stdout.readline())
+        self.assertTrue(until(lambda: self.children(forker.pid)))
+        self.addCleanup(kill, int(self.children(forker.pid)[0]))
+        self.assertTrue(until(lambda: state(forker.pid) == "D"))
+        track = self.track()
+        self.assertEqual(f"busy {forker.pid}", track.ask(f"stand {forker.pid}"))
+        self.assertEqual("D", state(forker.pid))
+        for line in ("stand 4194304", "stand x", "go 1", "go x"):
+            self.assertTrue(track.ask(line).startswith("error "), line)
+
+    def test_a_stopped_process_stands_and_stays_stopped(self):
+        pid, faults, value = self.waiter("nanosleep")
+        kill(pid, 19)
+        self.assertTrue(until(lambda: state(pid) == "T"))
+        track = self.track()
+        self.assertEqual(f"stands {pid}", track.ask(f"stand {pid}"))
+        self.assertRegex(track.ask(f"go {pid}"), f"^went {pid} ")
+        self.assertTrue(until(lambda: state(pid) == "T"))
+        kill(pid, 18)
+        self.assert_unharmed(faults, value)
+
+    def test_soft_dirty_bits_are_tried(self):
+        self.assertIn(self.track().ask("try"), ("works", "error 0 this kernel has no soft-dirty bits"))

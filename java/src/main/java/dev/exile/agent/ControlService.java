@@ -223,7 +223,8 @@ final class ControlService extends ControlGrpc.ControlImplBase {
     if (!request.getTracker().isEmpty() && !Trackers.isKnown(request.getTracker())) {
       throw fault(
           Status.INVALID_ARGUMENT,
-          "no tracker is called '%s'; there is: userfaultfd".formatted(request.getTracker()));
+          "no tracker is called '%s'; there are: %s"
+              .formatted(request.getTracker(), Trackers.known()));
     }
     return new Limits(
         request.getRounds() > 0 ? request.getRounds() : usual.rounds(),

@@ -61,7 +61,9 @@ final class MigrationOptions {
   @Option(
       names = "--tracker",
       paramLabel = "TRACKER",
-      description = "How to find what the process writes: userfaultfd (default: what works best).")
+      description =
+          "How to find what the process writes: userfaultfd, soft-dirty (default: the first that"
+              + " works).")
   private String tracker = "";
 
   @Option(

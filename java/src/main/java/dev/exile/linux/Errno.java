@@ -23,6 +23,9 @@ public final class Errno extends IOException {
   /** {@code EBUSY}: somebody else has it. */
   public static final int EBUSY = 16;
 
+  /** {@code ENOTTY}: it knows no such ioctl. */
+  public static final int ENOTTY = 25;
+
   /** {@code ECONNREFUSED}: of UDP, a host has said so of an earlier datagram. */
   public static final int ECONNREFUSED = 111;
 

@@ -5,14 +5,28 @@ import com.sun.jna.Memory;
 import com.sun.jna.Pointer;
 import java.io.Closeable;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * Looks through page tables by the ioctl PAGEMAP_SCAN (Linux 6.7, see
- * Documentation/admin-guide/mm/pagemap.rst). The process may run or stand. One thread at a time.
+ * Documentation/admin-guide/mm/pagemap.rst), and page by page where the kernel has none. The
+ * process may run or stand. One thread at a time.
  */
 public final class PagemapScan implements Closeable {
   /** The page, or what is to come out of the swap, is not what it was when it was protected. */
   public static final long WRITTEN = 1 << 1;
+
+  /** In an entry: it was written, or came to its place, since the process's bits were cleared. */
+  public static final long SOFT_DIRTY = 1L << 55;
+
+  /** In an entry: which page of the machine, or of the swap, it is; 0 where we may not know. */
+  public static final long FRAME = SOFT_DIRTY - 1;
+
+  /** In an entry: it is in the swap. */
+  public static final long IN_SWAP = 1L << 62;
+
+  private static final int PAGE = 4096;
 
   private static final long PRESENT = 1 << 3;
   private static final long SWAPPED = 1 << 4;
@@ -25,6 +39,8 @@ public final class PagemapScan implements Closeable {
   private static final int REGIONS = 4096;
 
   private final int fd;
+  private final boolean scans;
+  private final Pagemap pagemap;
   private final Memory argument = new Memory(ARGUMENT_BYTES);
   private final Memory regions = new Memory((long) REGIONS * REGION_BYTES);
 
@@ -35,18 +51,75 @@ public final class PagemapScan implements Closeable {
     void range(long start, long end);
   }
 
-  private PagemapScan(int fd) {
+  /** Is told pages, in order. */
+  @FunctionalInterface
+  public interface Told {
+    /** A page's address, and its entry: see {@link #SOFT_DIRTY}. */
+    void page(long address, long entry);
+  }
+
+  private PagemapScan(int fd, Pagemap pagemap) throws Errno {
     this.fd = fd;
+    this.pagemap = pagemap;
+    this.scans = canScan();
   }
 
   /** Opens the page tables of a process. */
   public static PagemapScan of(int pid) throws IOException {
-    return new PagemapScan(Linux.open("/proc/" + pid + "/pagemap", 0));
+    Pagemap pagemap = Pagemap.of(pid);
+    int fd = -1;
+    try {
+      fd = Linux.open("/proc/" + pid + "/pagemap", 0);
+      return new PagemapScan(fd, pagemap);
+    } catch (IOException e) {
+      if (fd >= 0) {
+        Linux.closeQuietly(fd);
+      }
+      pagemap.close();
+      throw e;
+    }
   }
 
-  /** Pages that hold something: in memory or in the swap, and not the kernel's page of zeros. */
-  public void populated(long start, long end, Found found) throws Errno {
-    scan(start, end, 0, 0, found);
+  private boolean canScan() throws Errno {
+    try {
+      scan(0, PAGE, 0, 0, (start, end) -> {});
+      return true;
+    } catch (Errno e) {
+      if (e.number() == Errno.ENOTTY) {
+        return false;
+      }
+      throw e;
+    }
+  }
+
+  /** Whether this kernel has the ioctl: only then it can be asked for what was written. */
+  public boolean scans() {
+    return scans;
+  }
+
+  /**
+   * Pages that hold something: in memory or in the swap. Not the kernel's page of zeros, where that
+   * can be told apart.
+   */
+  public void populated(long start, long end, Found found) throws IOException {
+    if (scans) {
+      scan(start, end, 0, 0, found);
+    } else {
+      pagemap.populated(start, end, (page, entry) -> found.range(page, page + PAGE));
+    }
+  }
+
+  /** The same, page by page, each with what the kernel tells of it. */
+  public void entries(long start, long end, Told told) throws IOException {
+    List<long[]> ranges = new ArrayList<>();
+    if (scans) { // skips what holds nothing
+      scan(start, end, 0, 0, (from, to) -> ranges.add(new long[] {from, to}));
+    } else {
+      ranges.add(new long[] {start, end});
+    }
+    for (long[] range : ranges) {
+      pagemap.populated(range[0], range[1], told);
+    }
   }
 
   /**
@@ -113,6 +186,8 @@ public final class PagemapScan implements Closeable {
 
   @Override
   public void close() throws IOException {
-    Linux.close(fd);
+    try (pagemap) {
+      Linux.close(fd);
+    }
   }
 }

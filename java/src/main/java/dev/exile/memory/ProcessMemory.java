@@ -61,12 +61,19 @@ final class ProcessMemory implements Closeable {
   /** Pages that the destination does not have as they are; from now on those count that follow. */
   PageSet look() throws IOException {
     PageSet found = new PageSet();
-    for (Area area : Area.of(pid, false)) {
-      Tracker.Written written = tracker.look(area);
-      if (written.all()) {
-        sent.isVoid(area.start(), area.end());
+    if (!tracker.begin()) {
+      return found;
+    }
+    try {
+      for (Area area : Area.of(pid, false)) {
+        Tracker.Written written = tracker.look(area);
+        if (written.all()) {
+          sent.isVoid(area.start(), area.end());
+        }
+        found.addAll(written.pages());
       }
-      found.addAll(written.pages());
+    } finally {
+      tracker.end();
     }
     return found;
   }

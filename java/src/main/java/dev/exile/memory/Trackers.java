@@ -1,66 +1,97 @@
 package dev.exile.memory;
 
-import dev.exile.linux.Linux;
 import dev.exile.linux.PagemapScan;
 import dev.exile.linux.Userfault;
-import dev.exile.shim.LineJob;
 import dev.exile.shim.Shim;
 import dev.exile.shim.ShimException;
 import java.io.Closeable;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
-/**
- * Attaches trackers of one kind to processes. What it needs inside of a process the shim's job
- * {@code track} does, see native/src/track.c.
- */
+/** Attaches trackers of one kind to processes. */
 public final class Trackers implements Closeable {
-  private final LineJob job;
-  private final int pidfd;
+  private static final Logger LOG = LoggerFactory.getLogger(Trackers.class);
 
-  private Trackers(LineJob job, int pid) throws IOException {
+  private final TrackJob job;
+  private final Tracker.Kind kind;
+
+  private Trackers(TrackJob job, Tracker.Kind kind) {
     this.job = job;
-    this.pidfd = Linux.pidfdOpen(pid);
+    this.kind = kind;
   }
 
   /** Whether there is a kind of that name. */
   public static boolean isKnown(String name) {
-    return Tracker.Kind.USERFAULTFD.toString().equals(name);
+    return Arrays.stream(Tracker.Kind.values()).anyMatch(kind -> kind.toString().equals(name));
   }
 
-  /** Those of the best kind that works here. */
-  public static Trackers start(Shim shim) throws IOException {
-    LineJob job = LineJob.start(shim, "track", List.of());
+  /** The names of all kinds, for people. */
+  public static String known() {
+    return Arrays.stream(Tracker.Kind.values())
+        .map(Tracker.Kind::toString)
+        .collect(Collectors.joining(", "));
+  }
+
+  /**
+   * Those of the best kind that works here.
+   *
+   * @param only the kind that is to be taken; empty: any
+   * @param pid a process that is tried
+   * @throws IOException where it cannot be tracked, with the reasons
+   */
+  public static Trackers start(Shim shim, String only, int pid) throws IOException {
+    List<String> reasons = new ArrayList<>();
+    TrackJob job = TrackJob.start(shim);
     try {
-      return new Trackers(job, job.pid());
+      for (Tracker.Kind kind : Tracker.Kind.values()) {
+        if (only.isEmpty() || only.equals(kind.toString())) {
+          Trackers trackers = new Trackers(job, kind);
+          String reason = trackers.tryOut(pid);
+          if (reason == null) {
+            LOG.debug("process {} is tracked by {}", pid, kind);
+            return trackers;
+          }
+          reasons.add(kind + ": " + reason);
+        }
+      }
+      throw new ShimException(String.join("; ", reasons));
     } catch (IOException e) {
       job.close();
       throw e;
     }
   }
 
-  /** Fails where that process cannot be tracked. */
-  public void tryOut(int pid) throws IOException {
-    track(pid).close();
+  /** Why it does not work; null: it does. */
+  private String tryOut(int pid) {
+    try {
+      if (kind == Tracker.Kind.SOFT_DIRTY) {
+        job.trySoftDirty();
+        if (job.stand(pid)) {
+          job.go(pid);
+        }
+      }
+      track(pid).close();
+      return null;
+    } catch (IOException e) {
+      return e.getMessage();
+    }
   }
 
   /** A tracker of that process, which may run. */
   Tracker track(int pid) throws IOException {
-    job.say("open " + pid);
-    String answer = job.hear();
-    if (answer == null || !answer.startsWith("opened ")) {
-      throw new ShimException(
-          "process %d cannot be tracked: %s".formatted(pid, answer == null ? "died" : answer));
-    }
-    int theirs = Integer.parseInt(answer.split(" ", -1)[2]);
-    int fd = Linux.pidfdGetFd(pidfd, theirs);
-    job.say("close " + theirs);
-    job.hear();
-    Userfault userfault = new Userfault(fd);
+    PagemapScan scan = PagemapScan.of(pid);
     try {
-      return new UserfaultTracker(userfault, PagemapScan.of(pid));
+      return switch (kind) {
+        case USERFAULTFD -> new UserfaultTracker(new Userfault(job.userfault(pid)), scan);
+        case SOFT_DIRTY -> new SoftDirtyTracker(pid, job, scan);
+      };
     } catch (IOException e) {
-      userfault.close();
+      scan.close();
       throw e;
     }
   }
@@ -68,6 +99,5 @@ public final class Trackers implements Closeable {
   @Override
   public void close() throws IOException {
     job.close();
-    Linux.close(pidfd);
   }
 }

@@ -23,6 +23,15 @@ final class UserfaultTracker implements Tracker {
     this.scan = scan;
   }
 
+  /** Each area is looked at in one step of its own. */
+  @Override
+  public boolean begin() {
+    return true;
+  }
+
+  @Override
+  public void end() {}
+
   @Override
   public Written look(Area area) throws IOException {
     PageSet pages = new PageSet();

@@ -97,7 +97,8 @@ final class HomePages implements AutoCloseable {
       Algorithm.Tree tree,
       ProgressListener listener)
       throws IOException {
-    Trackers trackers = algorithm.tracks() ? trackers(site, facts, algorithm, tree) : null;
+    Trackers trackers =
+        algorithm.tracks() ? trackers(site, facts, algorithm, limits.tracker(), tree) : null;
     try {
       return new HomePages(site, facts, algorithm, limits, onDemand, peer, trackers, listener);
     } catch (IOException e) {
@@ -108,14 +109,12 @@ final class HomePages implements AutoCloseable {
     }
   }
 
-  private static Trackers trackers(Site site, Facts facts, Algorithm algorithm, Algorithm.Tree tree)
+  private static Trackers trackers(
+      Site site, Facts facts, Algorithm algorithm, String only, Algorithm.Tree tree)
       throws IOException {
-    Trackers trackers = Trackers.start(site.shim());
     try {
-      trackers.tryOut(tree.pids().get(0));
-      return trackers;
+      return Trackers.start(site.shim(), only, tree.pids().get(0));
     } catch (IOException e) {
-      trackers.close();
       if (algorithm.needsTracker()) {
         throw new IOException(
             "%s needs to know what the process writes, and cannot: %s; try --algorithm total-copy"

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.exile.linux.Userfault;
 import dev.exile.shim.Shim;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -15,12 +14,13 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * What home sends of a process that changes its memory all the time, against that memory itself.
@@ -41,14 +41,7 @@ class HomeMemoryTest {
 
   @BeforeEach
   void startPattern() throws Exception {
-    Path program = directory.resolve("page-checker");
-    Path source = Path.of("src/test/workloads/pattern.c").toAbsolutePath();
-    assertEquals(
-        0,
-        new ProcessBuilder("gcc", "-O2", "-o", program.toString(), source.toString())
-            .inheritIO()
-            .start()
-            .waitFor());
+    Path program = TrackerKinds.compile("pattern", directory);
     status = directory.resolve("status");
     Path data = directory.resolve("data");
     process =
@@ -67,10 +60,12 @@ class HomeMemoryTest {
     process.destroyForcibly().waitFor();
   }
 
-  @Test
-  void roundsAndTheFreezeTogetherSendEachPageAsItIs() throws Exception {
-    Assumptions.assumeTrue(Userfault.isAvailable(), "needs userfaultfd");
-    try (Trackers trackers = Trackers.start(Shim.extract(directory.resolve("bin")))) {
+  @ParameterizedTest
+  @EnumSource(Tracker.Kind.class)
+  void roundsAndTheFreezeTogetherSendEachPageAsItIs(Tracker.Kind kind) throws Exception {
+    Shim shim = Shim.extract(directory.resolve("bin"));
+    TrackerKinds.assumeWorks(kind, shim);
+    try (Trackers trackers = Trackers.start(shim, kind.toString(), pid)) {
       for (int i = 0; i < TIMES; i++) {
         moveAndCompare(trackers, new PreCopy(), "time " + i);
       }
