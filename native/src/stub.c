@@ -64,7 +64,8 @@ __asm__(".pushsection .rodata\n"
         "   mov $39, %eax\n" /* getpid */
         "   syscall\n"
         "   mov %eax, %r15d\n"
-        "   mov $56, %eax\n"     /* clone(CLONE_VM | CLONE_FILES, NULL, NULL, NULL, 0) */
+        "   mov $20, %ebx\n"
+        "6: mov $56, %eax\n"     /* clone(CLONE_VM | CLONE_FILES, NULL, NULL, NULL, 0) */
         "   mov $0x500, %edi\n"
         "   xor %esi, %esi\n"
         "   xor %edx, %edx\n"
@@ -72,8 +73,17 @@ __asm__(".pushsection .rodata\n"
         "   xor %r8d, %r8d\n"
         "   syscall\n"
         "   test %rax, %rax\n"
-        "   jnz become_code\n"
-        "   mov $436, %eax\n" /* close_range(0, ~0, CLOSE_RANGE_UNSHARE) */
+        "   jz 8f\n"
+        "   jns become_code\n"
+        "   dec %ebx\n" /* no memory, too many processes: that may pass within two seconds */
+        "   jz become_code\n"
+        "   mov $7, %eax\n" /* poll(NULL, 0, 100) */
+        "   xor %edi, %edi\n"
+        "   xor %esi, %esi\n"
+        "   mov $100, %edx\n"
+        "   syscall\n"
+        "   jmp 6b\n"
+        "8: mov $436, %eax\n" /* close_range(0, ~0, CLOSE_RANGE_UNSHARE) */
         "   xor %edi, %edi\n"
         "   mov $0xffffffff, %esi\n"
         "   mov $2, %edx\n"

@@ -23,6 +23,9 @@ public final class Errno extends IOException {
   /** {@code EBUSY}: somebody else has it. */
   public static final int EBUSY = 16;
 
+  /** {@code EINVAL}: it is not to be asked that. */
+  public static final int EINVAL = 22;
+
   /** {@code ENOTTY}: it knows no such ioctl. */
   public static final int ENOTTY = 25;
 

@@ -31,6 +31,11 @@ public final class PagemapScan implements Closeable {
   private static final long PRESENT = 1 << 3;
   private static final long SWAPPED = 1 << 4;
   private static final long ZERO = 1 << 5;
+
+  /** MADV_GUARD_INSTALL's: cannot be read, and hold nothing. Linux 6.15. */
+  private static final long GUARD = 1 << 8;
+
+  private static volatile boolean knowsGuards = true;
   private static final long FLAG_PROTECT = 1;
   private static final long FLAG_CHECK = 1 << 1;
   private static final long IOCTL = 0xC0606610L;
@@ -149,6 +154,19 @@ public final class PagemapScan implements Closeable {
   }
 
   private void scan(long start, long end, long flags, long all, Found found) throws Errno {
+    try {
+      scan(start, end, flags, all, knowsGuards ? ZERO | GUARD : ZERO, found);
+    } catch (Errno e) {
+      if (e.number() != Errno.EINVAL || !knowsGuards) {
+        throw e;
+      }
+      scan(start, end, flags, all, ZERO, found);
+      knowsGuards = false;
+    }
+  }
+
+  private void scan(long start, long end, long flags, long all, long none, Found found)
+      throws Errno {
     long at = start;
     while (at < end) {
       argument.clear();
@@ -158,8 +176,8 @@ public final class PagemapScan implements Closeable {
       put(3, end);
       put(5, Pointer.nativeValue(regions));
       put(6, REGIONS);
-      put(8, ZERO); // inverted: the zero page is of no interest
-      put(9, ZERO | all);
+      put(8, none); // inverted: the zero page is of no interest
+      put(9, none | all);
       put(10, PRESENT | SWAPPED);
       put(11, PRESENT);
       int count;

@@ -1,5 +1,6 @@
 package dev.exile.memory;
 
+import dev.exile.shim.ShimException;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -122,14 +123,41 @@ public final class HomeMemory implements Closeable {
     for (int pid : pids) {
       try {
         ProcessMemory process = processes.get(pid);
-        if (process == null) {
-          process = new ProcessMemory(pid, trackers.track(pid));
-          processes.put(pid, process);
+        if (process == null || process.isAnother()) {
+          process = open(pid, process, tracker(pid));
         }
-        looked.put(pid, process.look());
+        if (process.isTracked()) {
+          looked.put(pid, process.look());
+        }
       } catch (IOException e) {
         throwUnlessEnded(pid, e);
       }
+    }
+  }
+
+  /** Opens a process, or once more one that has executed another program. */
+  private ProcessMemory open(int pid, ProcessMemory before, Tracker tracker) throws IOException {
+    try {
+      processes.remove(pid);
+      ProcessMemory process =
+          before == null ? new ProcessMemory(pid, tracker) : before.anew(tracker);
+      processes.put(pid, process);
+      return process;
+    } catch (IOException e) {
+      if (tracker != null) {
+        tracker.close();
+      }
+      throw e;
+    }
+  }
+
+  /** Null where this one cannot be tracked just now, as before its exec: all of it goes later. */
+  private Tracker tracker(int pid) throws IOException {
+    try {
+      return trackers.track(pid);
+    } catch (ShimException e) {
+      LOG.info("process {} goes untracked: {}", pid, e.getMessage());
+      return null;
     }
   }
 
@@ -199,9 +227,8 @@ public final class HomeMemory implements Closeable {
     for (int pid : pids) {
       try {
         ProcessMemory process = processes.get(pid);
-        if (process == null) {
-          process = new ProcessMemory(pid, null); // it was born during the last round
-          processes.put(pid, process);
+        if (process == null || process.isAnother()) {
+          process = open(pid, process, null); // since the last look
         }
         process.freeze(sender);
       } catch (PageSender.UnreadableException e) {

@@ -60,6 +60,10 @@ final class PageSet {
     return some;
   }
 
+  void clear() {
+    chunks.clear();
+  }
+
   void addAll(PageSet other) {
     other.chunks.forEach(
         (key, words) -> {

@@ -45,7 +45,7 @@ public final class Pager implements Closeable {
     void wanted(int pid, long address);
 
     /** One of its two processes was killed: what it was told last is to be told again. */
-    void hungUp();
+    void hungUp() throws IOException;
 
     /** Both of them were, although it had not been told to end. */
     void died();

@@ -21,7 +21,8 @@ final class ProcessMemory implements Closeable {
   private final int pid;
   private final FileChannel memory;
   private final PagemapScan scan;
-  private final Sent sent = new Sent();
+  private final Sent sent;
+  private final AddressSpace program;
 
   /**
    * Looked for before the freeze, as it takes long; what locks pages later is noticed all the same.
@@ -39,9 +40,18 @@ final class ProcessMemory implements Closeable {
   /** Those of them that were written since the last look, or all where nobody has looked. */
   private PageSet dirty = new PageSet();
 
+  /**
+   * @param tracker this object's from now on; null: nothing is known of what it writes
+   */
   ProcessMemory(int pid, Tracker tracker) throws IOException {
+    this(pid, tracker, new Sent());
+  }
+
+  private ProcessMemory(int pid, Tracker tracker, Sent sent) throws IOException {
     this.pid = pid;
     this.tracker = tracker;
+    this.sent = sent;
+    this.program = AddressSpace.of(pid);
     this.hasSpecial = !Area.of(pid, true).equals(Area.of(pid, false));
     this.scan = PagemapScan.of(pid);
     try {
@@ -54,6 +64,24 @@ final class ProcessMemory implements Closeable {
 
   int pid() {
     return pid;
+  }
+
+  /**
+   * Whether the process has executed another program since: what is open here is of no use then.
+   */
+  boolean isAnother() throws IOException {
+    return !program.equals(AddressSpace.of(pid));
+  }
+
+  /** The same process with that program's memory; this one is closed. */
+  ProcessMemory anew(Tracker ofNew) throws IOException {
+    close();
+    sent.isAllVoid();
+    return new ProcessMemory(pid, ofNew, sent);
+  }
+
+  boolean isTracked() {
+    return tracker != null;
   }
 
   // ---- While it runs. ----

@@ -30,8 +30,10 @@ public final class Requests {
 
   /** So much is missing. */
   public synchronized void miss(int pid, long start, long end) {
-    missing.computeIfAbsent(pid, key -> new TreeMap<>()).put(start, end);
-    notifyAll();
+    if (start >= 0 && start < end) {
+      missing.computeIfAbsent(pid, key -> new TreeMap<>()).merge(start, end, Math::max);
+      notifyAll();
+    }
   }
 
   /** Forgets all. */
@@ -79,7 +81,7 @@ public final class Requests {
       ranges.put(range.getKey(), start);
     }
     if (end < range.getValue()) {
-      ranges.put(end, range.getValue());
+      ranges.merge(end, range.getValue(), Math::max);
     }
     return new Range(pid, start, end);
   }

@@ -44,6 +44,11 @@ final class Sent {
     known.remove(start, end);
   }
 
+  /** All that it has is void. */
+  void isAllVoid() {
+    known.clear();
+  }
+
   /** Pages of which it knows nothing. */
   PageSet unknownOf(PageSet pages) {
     return pages.minus(known);

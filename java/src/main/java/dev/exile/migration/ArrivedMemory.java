@@ -14,8 +14,10 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -38,6 +40,7 @@ final class ArrivedMemory implements Pager.Listener {
   private List<Plan> plans = List.of();
   private volatile Pager pager;
   private volatile PageStream stream;
+  private volatile boolean joined = true;
 
   /** Where home has flushed the memory to; null where it was sent. */
   private volatile FlushedMemory flushed;
@@ -171,15 +174,19 @@ final class ArrivedMemory implements Pager.Listener {
   // ---- What is missing. ----
 
   private void askForMissing() throws IOException {
-    PageStream asking = stream;
     Pager knowing = pager;
     if (knowing == null) {
       return;
     }
     knowing.follow(this); // tells again what is waited for
+    askForRest(knowing);
+  }
+
+  private void askForRest(Pager knowing) throws IOException {
     if (facts.missingBytes == 0) {
       return;
     }
+    PageStream asking = stream;
     FlushedMemory reading = flushed;
     if (reading != null) {
       for (int pid : facts.members) {
@@ -216,11 +223,16 @@ final class ArrivedMemory implements Pager.Listener {
   }
 
   @Override
-  public void hungUp() {
+  public void hungUp() throws IOException {
+    Pager knowing = pager;
+    if (knowing == null) {
+      return;
+    }
+    knowing.follow(this);
     try {
-      askForMissing(); // what was said last may be lost: it comes again
+      askForRest(knowing); // what was said last may be lost: it comes again
     } catch (IOException e) {
-      LOG.warn("{}: {}", facts.id, e.getMessage()); // watch() asks again
+      LOG.warn("{}: asked again over the next stream: {}", facts.id, e.getMessage());
     }
   }
 
@@ -231,11 +243,34 @@ final class ArrivedMemory implements Pager.Listener {
     }
   }
 
+  /** Waits until all pages are where the process has them. */
+  void awaitPlaced(Duration patience) throws IOException, InterruptedException {
+    long deadline = System.nanoTime() + patience.toNanos();
+    while (facts.paged && System.nanoTime() < deadline) {
+      TimeUnit.MILLISECONDS.sleep(20);
+    }
+    checkPlaced();
+  }
+
+  /**
+   * Nothing but the process itself sees pages that are not in place yet: CRIU takes them for empty.
+   */
+  void checkPlaced() throws IOException {
+    if (facts.paged) {
+      throw new IOException(
+          "some of its memory is not in place yet at %s; try again in a moment"
+              .formatted(site.host()));
+    }
+  }
+
   /** Looks after it; called about ten times a second while the process runs. */
   void watch() throws IOException {
     Pager asked = pager;
     if (asked == null || !facts.paged) {
       return;
+    }
+    if (!joined) {
+      joinPager();
     }
     List<Pager.Status> all = asked.status();
     long missing = all.stream().mapToLong(Pager.Status::missing).sum() * Area.PAGE;
@@ -295,16 +330,27 @@ final class ArrivedMemory implements Pager.Listener {
       return;
     }
     try {
-      Pager found = Pager.find(socket());
-      found.giveBack(store, facts.members);
-      pager = found;
-      if (!facts.store.isEmpty()) {
-        flushed = FlushedMemory.start(Path.of(facts.store), store, this::here);
-      }
-      askForMissing();
+      pager = Pager.find(socket());
     } catch (IOException e) {
       lose.accept("the pager, which had pages of its memory, was killed: " + e.getMessage());
+      return;
     }
+    joined = false;
+    try {
+      joinPager();
+    } catch (IOException e) {
+      LOG.warn("{}: pages that are missing are asked for later: {}", facts.id, e.getMessage());
+    }
+  }
+
+  /** What a former agent did for the pager; done again by watch() until it succeeds. */
+  private void joinPager() throws IOException {
+    pager.giveBack(store, facts.members);
+    if (!facts.store.isEmpty() && flushed == null) {
+      flushed = FlushedMemory.start(Path.of(facts.store), store, this::here);
+    }
+    askForMissing();
+    joined = true;
   }
 
   /** The process is gone, or will never be. */

@@ -19,7 +19,6 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
@@ -56,10 +55,16 @@ final class CellTraffic {
 
   private long toldNanos;
 
-  /** Bytes per stream, null where not known yet; under {@link #telling}. */
-  private Map<String, Long> writtenAtStop;
+  /** Under {@link #telling}. */
+  private Output atStop = new Output();
 
-  private Map<String, Long> writtenAtEnd;
+  private Output atEnd = new Output();
+
+  /** What the root had written by then: bytes per stream, null before that was looked at. */
+  private static final class Output {
+    private Map<String, Long> written;
+    private boolean sent;
+  }
 
   CellTraffic(Site site, Facts facts, PeerLink home, DestinationStreams streams) {
     this.site = site;
@@ -73,8 +78,8 @@ final class CellTraffic {
   void begin() {
     Post starting;
     synchronized (telling) { // what was counted while its streams stood still
-      writtenAtStop = null;
-      writtenAtEnd = null;
+      atStop = new Output();
+      atEnd = new Output();
     }
     synchronized (this) {
       if (post != null) {
@@ -205,7 +210,7 @@ final class CellTraffic {
   void rootStopped(int signal) throws IOException {
     synchronized (telling) {
       facts.stopSignal = signal;
-      writtenAtStop = null;
+      atStop = new Output();
     }
     site.journal().save(facts);
     tellSoon();
@@ -230,7 +235,7 @@ final class CellTraffic {
   /** Whether home has not heard of the root's end yet, as it may still get some of its output. */
   boolean owesEnd() {
     synchronized (telling) {
-      boolean wrote = writtenAtEnd == null || !writtenAtEnd.isEmpty();
+      boolean wrote = atEnd.written == null || !atEnd.written.isEmpty();
       return facts.rootEnded && wrote && (told == null || !told.getRootEnded());
     }
   }
@@ -272,29 +277,24 @@ final class CellTraffic {
    */
   private Map<String, Long> written() throws IOException {
     synchronized (telling) {
-      Map<String, Long> known = facts.rootEnded ? writtenAtEnd : writtenAtStop;
-      if (known == null) {
-        known = look();
-        if (facts.rootEnded) {
-          writtenAtEnd = known;
-        } else {
-          writtenAtStop = known;
+      Output output = facts.rootEnded ? atEnd : atStop;
+      try {
+        if (output.written == null) {
+          output.written = streams.written();
         }
+        output.sent = output.sent || streams.awaitSent(output.written, OUTPUT_PATIENCE);
+      } catch (IOException e) {
+        LOG.warn("{}: how much it has written is not known: {}", facts.id, e.getMessage());
+        output.written = Map.of();
+        output.sent = true;
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
       }
-      return known;
+      if (!output.sent) {
+        throw new IOException("what it has written is still on its way");
+      }
+      return output.written;
     }
-  }
-
-  private Map<String, Long> look() throws IOException {
-    Optional<Map<String, Long>> found = Optional.of(Map.of());
-    try {
-      found = streams.written(OUTPUT_PATIENCE);
-    } catch (IOException e) {
-      LOG.warn("{}: how much it has written is not known: {}", facts.id, e.getMessage());
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
-    return found.orElseThrow(() -> new IOException("what it has written is still on its way"));
   }
 
   /** Goes on to watch for ends where post was killed; it tells of those that were missed. */

@@ -38,6 +38,9 @@ public final class DestinationMigration {
   private static final int KILLED = 9;
 
   /** Home silent for so long before anything is restored: what is here is given up. */
+  /** How long a move on waits for memory that is still being put in place. */
+  private static final Duration PLACING = Duration.ofSeconds(5);
+
   private static final long SILENCE_NANOS = TimeUnit.SECONDS.toNanos(5);
 
   /** After the process's end, connections that move no byte for so long are reset. */
@@ -461,6 +464,7 @@ public final class DestinationMigration {
     if (lifecycle.state() != DestinationState.RUNNING) {
       throw new IOException("it does not run at " + site.host() + ", it is " + lifecycle.state());
     }
+    memory.awaitPlaced(PLACING);
     return new LeavingSurvey(site, facts, relay, streams).look(restoration.cell());
   }
 
@@ -479,6 +483,7 @@ public final class DestinationMigration {
         if (lifecycle.state() != DestinationState.RUNNING) {
           throw new IOException("told to depart while " + lifecycle.state());
         }
+        memory.checkPlaced();
         homeHeardNanos = System.nanoTime();
         facts.nextLeg = departure.getNext();
         lifecycle.enter(DestinationState.DEPARTING, "moves on to " + departure.getTo());

@@ -44,9 +44,7 @@ final class FlushedMemory implements AutoCloseable {
    * @throws IOException where it is not there, or is no such directory
    */
   static FlushedMemory start(Path directory, Store store, Here here) throws IOException {
-    if (!directory.isAbsolute() || !directory.getFileName().toString().endsWith(".memory")) {
-      throw new IOException(directory + " is no directory of flushed memory");
-    }
+    check(directory);
     FlushedMemory memory = new FlushedMemory(directory, store, here);
     FlushedPages pages = FlushedPages.open(directory);
     Thread thread = new Thread(() -> memory.run(pages), "flushed-" + directory.getFileName());
@@ -98,8 +96,16 @@ final class FlushedMemory implements AutoCloseable {
     over = true;
   }
 
+  /** It is another host that names it. */
+  private static void check(Path directory) throws IOException {
+    if (!directory.isAbsolute() || !directory.getFileName().toString().endsWith(".memory")) {
+      throw new IOException(directory + " is no directory of flushed memory");
+    }
+  }
+
   /** Nobody needs it any more. */
   static void remove(Path directory) throws IOException {
+    check(directory);
     Files.deleteIfExists(directory.resolve("pages"));
     Files.deleteIfExists(directory.resolve("index"));
     Files.deleteIfExists(directory);

@@ -364,6 +364,9 @@ public final class HomeMigration {
     if (pages != null && late == null) {
       pages.letGo();
     }
+    if (facts.memoryComplete) {
+      facts.members.forEach(MemoryKeepers::end); // who was just made to keep what nobody needs now
+    }
     removeShared();
     CompletableFuture.delayedExecutor(FELT_SECONDS, TimeUnit.SECONDS)
         .execute(
@@ -588,6 +591,9 @@ public final class HomeMigration {
       }
     } catch (IOException e) {
       LOG.error("{}: cannot give process {} back its freedom", facts.id, facts.pid, e);
+    }
+    if (late != null) {
+      late.close();
     }
     // Not before it runs: to lift a tracker's protection may take long.
     if (pages != null) {

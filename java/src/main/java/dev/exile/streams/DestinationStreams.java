@@ -13,7 +13,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -26,7 +25,6 @@ public final class DestinationStreams {
   private static final int FIRST_GIVEN = 64;
 
   private static final Logger LOG = LoggerFactory.getLogger(DestinationStreams.class);
-  private static final long LOOK_AGAIN_MILLIS = 5;
 
   private final Shim shim;
   private final Path socket;
@@ -162,33 +160,31 @@ public final class DestinationStreams {
     }
   }
 
-  /**
-   * The process has stopped or ended: waits until what it has written is on its way.
-   *
-   * @param patience how long at most, and for how long nothing goes where nothing more does
-   * @return bytes by stream, as much as that is by then; empty where some went all that time, and
-   *     more is to go
-   */
-  public Optional<Map<String, Long>> written(Duration patience)
-      throws IOException, InterruptedException {
-    long deadline = System.nanoTime() + patience.toNanos();
-    Map<String, Long> before = null;
-    while (pump != null) {
-      Map<String, Pump.Status> status = pump.status();
-      status.values().removeIf(one -> !one.up());
-      boolean waits = status.values().stream().anyMatch(one -> one.pending() > 0);
-      Map<String, Long> written = new LinkedHashMap<>();
-      status.forEach((name, one) -> written.put(name, one.bytes()));
-      before = before == null ? written : before;
-      if (!waits) {
-        return Optional.of(written);
-      }
-      if (System.nanoTime() > deadline) {
-        return written.equals(before) ? Optional.of(written) : Optional.empty();
-      }
-      Thread.sleep(LOOK_AGAIN_MILLIS);
+  /** Bytes by stream that the process has written so far; some may not be on their way yet. */
+  public Map<String, Long> written() throws IOException {
+    Map<String, Long> written = new LinkedHashMap<>();
+    if (pump != null) {
+      pump.status()
+          .forEach(
+              (name, one) -> {
+                if (one.up()) {
+                  written.put(name, one.bytes() + one.pending());
+                }
+              });
     }
-    return Optional.of(Map.of());
+    return written;
+  }
+
+  /**
+   * Waits until so much is on its way, or until nothing more goes.
+   *
+   * @param written bytes by stream
+   * @param patience how long at most, and for how long nothing goes where nothing more does
+   * @return false where some went all that time, and more is to go
+   */
+  public boolean awaitSent(Map<String, Long> written, Duration patience)
+      throws IOException, InterruptedException {
+    return pump == null || pump.awaitPassed(written, patience);
   }
 
   /** Whether something may still be on its way. */

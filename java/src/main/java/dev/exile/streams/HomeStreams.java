@@ -14,17 +14,12 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Home's half of a migration's streams: the real ends, which the pump holds from the freeze on and
  * joins to the relay after COMMIT.
  */
 public final class HomeStreams {
-  private static final Logger LOG = LoggerFactory.getLogger(HomeStreams.class);
-  private static final long LOOK_AGAIN_MILLIS = 5;
-
   /** The name of a terminal's stream, on all hosts. */
   static final String TERMINAL = "terminal";
 
@@ -125,34 +120,7 @@ public final class HomeStreams {
    */
   public boolean awaitDelivered(Map<String, Long> written, Duration patience)
       throws IOException, InterruptedException {
-    long deadline = System.nanoTime() + patience.toNanos();
-    long before = -1;
-    while (pump != null) {
-      Map<String, Pump.Status> status = pump.status();
-      long bytes = status.values().stream().mapToLong(Pump.Status::bytes).sum();
-      before = before < 0 ? bytes : before;
-      if (delivered(written, status)) {
-        return true;
-      }
-      if (System.nanoTime() > deadline) {
-        if (bytes > before) {
-          return false;
-        }
-        LOG.info("not all that the process has written is taken yet");
-        return true;
-      }
-      Thread.sleep(LOOK_AGAIN_MILLIS);
-    }
-    return true;
-  }
-
-  private static boolean delivered(Map<String, Long> written, Map<String, Pump.Status> status) {
-    return written.entrySet().stream()
-        .allMatch(
-            stream -> {
-              Pump.Status now = status.get(stream.getKey());
-              return now == null || now.over() || now.bytes() >= stream.getValue();
-            });
+    return pump == null || pump.awaitPassed(written, patience);
   }
 
   /**

@@ -13,6 +13,7 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -32,6 +33,7 @@ import org.slf4j.LoggerFactory;
  */
 final class Pump {
   private static final Logger LOG = LoggerFactory.getLogger(Pump.class);
+  private static final long LOOK_AGAIN_MILLIS = 5;
   private static final long PATIENCE_MILLIS = 5_000;
 
   private final Path path;
@@ -297,6 +299,38 @@ final class Pump {
                 Long.parseLong(words[2]),
                 Integer.parseInt(words[3]),
                 words[4].equals("over")));
+  }
+
+  /**
+   * Waits until so many bytes have passed, or until no more do.
+   *
+   * @param wanted by stream
+   * @param patience how long at most, and for how long no byte passes where no more do
+   * @return false where some have passed all that time, and more are to
+   */
+  boolean awaitPassed(Map<String, Long> wanted, Duration patience)
+      throws IOException, InterruptedException {
+    long deadline = System.nanoTime() + patience.toNanos();
+    Map<String, Long> before = null;
+    while (true) {
+      Map<String, Long> left = new LinkedHashMap<>();
+      status()
+          .forEach(
+              (name, one) -> {
+                if (!one.over() && one.bytes() < wanted.getOrDefault(name, 0L)) {
+                  left.put(name, wanted.get(name) - one.bytes());
+                }
+              });
+      before = before == null ? left : before;
+      if (left.isEmpty()) {
+        return true;
+      }
+      if (System.nanoTime() > deadline) {
+        LOG.info("{}: to pass yet: {} bytes", path, left);
+        return left.equals(before);
+      }
+      TimeUnit.MILLISECONDS.sleep(LOOK_AGAIN_MILLIS);
+    }
   }
 
   /** An answer of a line for each stream, its name first. */

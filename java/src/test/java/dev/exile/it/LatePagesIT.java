@@ -129,7 +129,7 @@ class LatePagesIT {
 
   @Test
   void whatIsMissingIsTold(Testbed bed) {
-    move(bed, "demand-paging");
+    move(bed, "demand-paging", "512K"); // which takes it half a minute
 
     JsonNode home = show(bed, "a");
     assertEquals(-1, home.path("dependsOnHomeMillis").asLong(), home::toString);
@@ -198,8 +198,12 @@ class LatePagesIT {
 
   /** Moves the program; returns how many bytes were missing as it was resumed. */
   private long move(Testbed bed, String algorithm) {
+    return move(bed, algorithm, RATE);
+  }
+
+  private long move(Testbed bed, String algorithm, String rate) {
     program = start(bed, algorithm);
-    Exile.Outcome outcome = Exile.run(bed, "a", words(algorithm));
+    Exile.Outcome outcome = Exile.run(bed, "a", words(algorithm, rate));
     assertEquals(0, outcome.exit(), outcome.result()::toString);
     id = outcome.json().path("id").asText();
     long missing = outcome.json().path("missingBytes").asLong();
@@ -208,9 +212,13 @@ class LatePagesIT {
   }
 
   private String[] words(String algorithm) {
+    return words(algorithm, RATE);
+  }
+
+  private String[] words(String algorithm, String rate) {
     String pid = "" + program.process().pid();
     List<String> words = new ArrayList<>(List.of("migrate", pid, "--to", "b", "-o", "json"));
-    words.addAll(Arrays.asList("--algorithm", algorithm, "--bandwidth", RATE));
+    words.addAll(Arrays.asList("--algorithm", algorithm, "--bandwidth", rate));
     words.addAll(List.of("--max-freeze", "1", "--rounds", "1"));
     return words.toArray(String[]::new);
   }
