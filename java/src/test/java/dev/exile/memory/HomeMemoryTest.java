@@ -11,6 +11,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
@@ -21,6 +22,7 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What home sends of a process that changes its memory all the time, against that memory itself.
@@ -39,16 +41,32 @@ class HomeMemoryTest {
   private Process process;
   private int pid;
 
+  /** Before it is stopped. */
+  private Happening between = () -> {};
+
+  private interface Happening {
+    void happen() throws Exception;
+  }
+
   @BeforeEach
   void startPattern() throws Exception {
-    Path program = TrackerKinds.compile("pattern", directory);
     status = directory.resolve("status");
-    Path data = directory.resolve("data");
-    process =
-        new ProcessBuilder(program.toString(), "32", "20000", "" + status, "" + data, "7")
-            .redirectError(ProcessBuilder.Redirect.INHERIT)
-            .start();
+    start(pattern());
+    awaitReady();
+  }
+
+  private List<String> pattern() throws Exception {
+    Path program = TrackerKinds.compile("pattern", directory);
+    String data = directory.resolve("data").toString();
+    return List.of(program.toString(), "32", "20000", status.toString(), data, "7");
+  }
+
+  private void start(List<String> command) throws IOException {
+    process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
     pid = (int) process.pid();
+  }
+
+  private void awaitReady() throws Exception {
     while (!Files.exists(status) || !Files.readString(status).contains(" ready")) {
       assertTrue(process.isAlive(), "its memory is filled");
       Thread.sleep(20);
@@ -67,7 +85,7 @@ class HomeMemoryTest {
     TrackerKinds.assumeWorks(kind, shim);
     try (Trackers trackers = Trackers.start(shim, kind.toString(), pid)) {
       for (int i = 0; i < TIMES; i++) {
-        moveAndCompare(trackers, new PreCopy(), "time " + i);
+        assertEquals(0, moveAndCompare(trackers, new PreCopy(), "time " + i));
       }
     }
     assertTrue(Files.readString(status).contains(" wrong 0 "), Files.readString(status));
@@ -76,39 +94,86 @@ class HomeMemoryTest {
   @Test
   void theFreezeAloneSendsEachPageAsItIs() throws Exception {
     for (int i = 0; i < TIMES; i++) {
-      moveAndCompare(null, new TotalCopy(), "time " + i);
+      assertEquals(0, moveAndCompare(null, new TotalCopy(), "time " + i));
     }
   }
 
-  private void moveAndCompare(Trackers trackers, Algorithm algorithm, String time)
+  @ParameterizedTest
+  @ValueSource(strings = {Auto.NAME, DemandPaging.NAME, EagerDirty.NAME})
+  void whatIsNotMissingIsThereAsItIs(String algorithm) throws Exception {
+    Shim shim = Shim.extract(directory.resolve("bin"));
+    TrackerKinds.assumeWorks(Tracker.Kind.USERFAULTFD, shim);
+    try (Trackers trackers = Trackers.start(shim, "", pid)) {
+      for (int i = 0; i < TIMES; i++) {
+        long left = moveAndCompare(trackers, Algorithm.named(algorithm), "time " + i);
+        assertTrue(left > 0 || algorithm.equals(Auto.NAME), "some was to be left");
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void ofAProcessThatExecutesAnotherProgramThatOneIsSent(boolean tracked) throws Exception {
+    end();
+    Files.delete(status);
+    List<String> command = new ArrayList<>(List.of("sh", "-c", "read line; exec \"$@\"", "sh"));
+    command.addAll(pattern());
+    start(command);
+    Shim shim = Shim.extract(directory.resolve("bin"));
+    if (tracked) {
+      TrackerKinds.assumeWorks(Tracker.Kind.USERFAULTFD, shim);
+    }
+    try (Trackers trackers = tracked ? Trackers.start(shim, "", pid) : null) {
+      between =
+          () -> {
+            process.outputWriter().write("\n");
+            process.outputWriter().flush();
+            awaitReady();
+          };
+      moveAndCompare(trackers, tracked ? new PreCopy() : new TotalCopy(), "exec");
+    }
+  }
+
+  /** Returns how many bytes are left to follow. */
+  private long moveAndCompare(Trackers trackers, Algorithm algorithm, String time)
       throws Exception {
     Algorithm.Tree tree = () -> List.of(pid);
+    Limits limits = new Limits(2, 0, 1, 0, "", "");
     try (Store store = new Store();
         HomeMemory memory =
-            new HomeMemory(new IntoStore(store), trackers, Limits.DEFAULT, false, sent -> {})) {
+            new HomeMemory(new IntoStore(store), trackers, limits, true, sent -> {})) {
+      if (trackers == null) {
+        memory.meet(tree.pids());
+      }
       algorithm.whileRunning(memory, tree);
+      between.happen();
       signal("STOP");
       awaitStopped();
       memory.freeze(tree.pids());
       algorithm.whileFrozen(memory);
       memory.await();
       Plan plan = memory.plans(false).get(0);
-      assertEquals(0, plan.missingBytes());
       try (FileChannel actual = open(Path.of("/proc/" + pid + "/mem"));
           FileChannel sent = open(store.path(pid))) {
-        long bytes = 0;
-        for (int i = 0; i < plan.areas().size(); i += 2) {
-          long start = plan.areas().get(i);
-          long end = plan.areas().get(i + 1);
-          bytes += end - start;
-          compare(actual, sent, start, end, time);
-        }
-        assertTrue(bytes > 32 << 20, "it looked at all: " + bytes);
+        PageSet there = pages(plan.areas());
+        assertTrue(there.pages() > 32 << 8, "it looked at all: " + there.pages());
+        there
+            .minus(pages(plan.missing()))
+            .<IOException>forEach((start, end) -> compare(actual, sent, start, end, time));
       }
+      return plan.missingBytes();
     } finally {
       signal("CONT");
+      Thread.sleep(20);
     }
-    Thread.sleep(20);
+  }
+
+  private static PageSet pages(List<Long> ranges) {
+    PageSet pages = new PageSet();
+    for (int i = 0; i < ranges.size(); i += 2) {
+      pages.add(ranges.get(i), ranges.get(i + 1));
+    }
+    return pages;
   }
 
   private static FileChannel open(Path path) throws IOException {
