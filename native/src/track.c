@@ -140,6 +140,18 @@ static int find_room(struct track *track)
     return error < 0 || !used ? error : await_leaving(track->pid, track->base);
 }
 
+/* A thread stands now. Before, its process may have executed another program, whose code is not to be touched. */
+static int check_room(const struct track *track)
+{
+    uint64_t base;
+    bool used;
+    int error = proc_padding(track->pid, TRACK_SIZE, INJECT_SIZE, TRACK_MAGIC, &base, &used);
+
+    if (error < 0)
+        return error;
+    return base == track->base ? 0 : -EAGAIN;
+}
+
 /* With one call, or with many that take longer. The magic number stands whenever anything else does. */
 static int write_stub(const struct track *track, const struct track_stub *stub)
 {
@@ -376,6 +388,8 @@ static int open_in(struct track *track, uint64_t *micros)
         return error;
     start = sys_now();
     error = trace_stand(track->thread, 0);
+    if (error == 0)
+        error = check_room(track);
     if (error == 0)
         error = open_standing(track, &number);
     if (trace_let_go(track->thread, number) < 0 && error == 0)
