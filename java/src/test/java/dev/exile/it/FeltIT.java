@@ -66,7 +66,11 @@ class FeltIT {
     felt.path("worst").forEach(one -> told.put(one.path("client").asText(), one));
     int loops = compare(told, measured.path("loops"), wrong);
     int newcomers = compare(told, measured.path("newcomers"), wrong);
-    assertEquals(LOOPS, loops, () -> felt + " and " + measured);
+    // Where a question and the answer before it fall into one tick of TCP's clock, who had read it
+    // in that tick and not answered is not seen to owe something.
+    if (loops != LOOPS) {
+      wrong.add("%d loops are told of: %s and %s".formatted(loops, felt, measured));
+    }
     assertTrue(newcomers > 0, () -> felt + " and " + measured);
     int waited = Math.min(felt.path("waited").asInt(), LISTED);
     assertEquals(loops + newcomers, waited, felt::toString);
