@@ -135,7 +135,7 @@ class LatePagesIT {
     assertEquals(-1, home.path("dependsOnHomeMillis").asLong(), home::toString);
     assertTrue(home.path("missingBytes").asLong() > 0, home::toString);
     assertTrue(show(bed, "b").path("missingBytes").asLong() > 0);
-    assertTrue(Exile.latest(bed, "a").path("state").asText().equals("FORWARDING"));
+    assertEquals("FORWARDING", home.path("state").asText(), home::toString);
     Exile.migrate(bed, "a", program.process().pid(), "a").assertFails("refused");
 
     awaitArrival(bed);

@@ -12,7 +12,10 @@ import java.util.Map;
 final class Resident {
   static final String PARK = "exile-park";
   static final String PUMP = "exile-pump";
+
+  /** The pump's. */
   static final String KEEPER = "exile-keeper";
+
   static final String PAGER = "exile-pager";
 
   /** Home's, of a process whose pages are not all at the destination. */
@@ -58,7 +61,13 @@ final class Resident {
     return bed.processes(host).stream()
         .map(Proc::pid)
         .filter(pid -> Proc.read(Path.of("/proc", "" + pid, "comm")).strip().equals(name))
+        // The pager, which there is for a moment after each move, has one, too.
+        .filter(pid -> !name.equals(KEEPER) || commandLine(pid).contains("pump"))
         .toList();
+  }
+
+  private static String commandLine(int pid) {
+    return Proc.read(Path.of("/proc", "" + pid, "cmdline"));
   }
 
   private static void signal(int pid, String name) {
