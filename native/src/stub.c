@@ -5,6 +5,23 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#define SLEEP_100_MS \
+    "   mov $7, %eax\n" /* poll(NULL, 0, 100) */ \
+    "   xor %edi, %edi\n" \
+    "   xor %esi, %esi\n" \
+    "   mov $100, %edx\n" \
+    "   syscall\n"
+
+/* The kernel writes nothing into the memory at the end of a thread that has done this. */
+#define NO_FAREWELL \
+    "   mov $218, %eax\n" /* set_tid_address(NULL) */ \
+    "   xor %edi, %edi\n" \
+    "   syscall\n" \
+    "   mov $273, %eax\n" /* set_robust_list(NULL, 24) */ \
+    "   xor %edi, %edi\n" \
+    "   mov $24, %esi\n" \
+    "   syscall\n"
+
 /*
  * become: r12 is executed with r13 and r14. A failure (no memory, the program busy or not there) is tried
  * again ten times a second: to stand here keeps the PID, to exit would tell the parent a lie.
@@ -29,38 +46,18 @@ __asm__(".pushsection .rodata\n"
         "   mov %r13, %rsi\n"
         "   mov %r14, %rdx\n"
         "   syscall\n"
-        "   mov $7, %eax\n" /* poll(NULL, 0, 100) */
-        "   xor %edi, %edi\n"
-        "   xor %esi, %esi\n"
-        "   mov $100, %edx\n"
-        "   syscall\n"
+        SLEEP_100_MS
         "   jmp 1b\n"
         "become_wait_code:\n"
-        "   mov $218, %eax\n" /* set_tid_address(NULL) */
-        "   xor %edi, %edi\n"
-        "   syscall\n"
-        "   mov $273, %eax\n" /* set_robust_list(NULL, 24) */
-        "   xor %edi, %edi\n"
-        "   mov $24, %esi\n"
-        "   syscall\n"
+        NO_FAREWELL
         "2: mov $34, %eax\n" /* pause */
         "   syscall\n"
         "become_waits_code:\n"
         "   jmp 2b\n"
         "become_late_code:\n"
-        "   mov $7, %eax\n" /* poll(NULL, 0, 100) */
-        "   xor %edi, %edi\n"
-        "   xor %esi, %esi\n"
-        "   mov $100, %edx\n"
-        "   syscall\n"
+        SLEEP_100_MS
         "become_keep_code:\n"
-        "   mov $218, %eax\n" /* set_tid_address(NULL) */
-        "   xor %edi, %edi\n"
-        "   syscall\n"
-        "   mov $273, %eax\n" /* set_robust_list(NULL, 24) */
-        "   xor %edi, %edi\n"
-        "   mov $24, %esi\n"
-        "   syscall\n"
+        NO_FAREWELL
         "   mov $39, %eax\n" /* getpid */
         "   syscall\n"
         "   mov %eax, %r15d\n"
@@ -77,11 +74,7 @@ __asm__(".pushsection .rodata\n"
         "   jns become_code\n"
         "   dec %ebx\n" /* no memory, too many processes: that may pass within two seconds */
         "   jz become_code\n"
-        "   mov $7, %eax\n" /* poll(NULL, 0, 100) */
-        "   xor %edi, %edi\n"
-        "   xor %esi, %esi\n"
-        "   mov $100, %edx\n"
-        "   syscall\n"
+        SLEEP_100_MS
         "   jmp 6b\n"
         "8: mov $436, %eax\n" /* close_range(0, ~0, CLOSE_RANGE_UNSHARE) */
         "   xor %edi, %edi\n"

@@ -14,16 +14,24 @@ public interface Algorithm {
   String name();
 
   /** Whether it must know what the process writes. */
-  boolean tracks();
+  default boolean tracks() {
+    return true;
+  }
 
   /** Whether it cannot do without that. */
-  boolean needsTracker();
+  default boolean needsTracker() {
+    return false;
+  }
 
   /** Whether the process runs before its pages are mapped, and gets each as it touches it. */
-  boolean resumesAtOnce();
+  default boolean resumesAtOnce() {
+    return true;
+  }
 
   /** Whether it leaves pages at home: the destination must be able to run the process without. */
-  boolean needsOnDemand();
+  default boolean needsOnDemand() {
+    return false;
+  }
 
   /** Whether it sends pages to a store instead of the destination. */
   default boolean flushes() {

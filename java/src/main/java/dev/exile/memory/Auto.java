@@ -19,26 +19,6 @@ public final class Auto implements Algorithm {
   }
 
   @Override
-  public boolean tracks() {
-    return true;
-  }
-
-  @Override
-  public boolean needsTracker() {
-    return false;
-  }
-
-  @Override
-  public boolean resumesAtOnce() {
-    return true;
-  }
-
-  @Override
-  public boolean needsOnDemand() {
-    return false;
-  }
-
-  @Override
   public void whileRunning(HomeMemory memory, Tree tree) throws IOException, InterruptedException {
     if (memory.tracks()) {
       PreCopy.rounds(memory, tree);

@@ -23,21 +23,6 @@ public final class DemandPaging implements Algorithm {
   }
 
   @Override
-  public boolean tracks() {
-    return true;
-  }
-
-  @Override
-  public boolean needsTracker() {
-    return false;
-  }
-
-  @Override
-  public boolean resumesAtOnce() {
-    return true;
-  }
-
-  @Override
   public boolean needsOnDemand() {
     return true;
   }

@@ -23,16 +23,6 @@ public final class FileServer implements Algorithm {
   }
 
   @Override
-  public boolean needsTracker() {
-    return false;
-  }
-
-  @Override
-  public boolean resumesAtOnce() {
-    return true;
-  }
-
-  @Override
   public boolean needsOnDemand() {
     return true;
   }

@@ -22,23 +22,8 @@ public final class PreCopy implements Algorithm {
   }
 
   @Override
-  public boolean tracks() {
-    return true;
-  }
-
-  @Override
   public boolean needsTracker() {
     return true;
-  }
-
-  @Override
-  public boolean resumesAtOnce() {
-    return true;
-  }
-
-  @Override
-  public boolean needsOnDemand() {
-    return false;
   }
 
   @Override

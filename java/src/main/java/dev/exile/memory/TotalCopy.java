@@ -23,17 +23,7 @@ public final class TotalCopy implements Algorithm {
   }
 
   @Override
-  public boolean needsTracker() {
-    return false;
-  }
-
-  @Override
   public boolean resumesAtOnce() {
-    return false;
-  }
-
-  @Override
-  public boolean needsOnDemand() {
     return false;
   }
 
