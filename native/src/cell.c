@@ -3,6 +3,7 @@
  *
  *   exile-shim cell --id ID --socket PATH --first-pid PID [--root PID] [--env K=V] [--orphaned]
  *                   [--shm FILE] [--clocks MONOTONIC:BOOTTIME] [--give PID:FD:NUMBER]
+ *                   [--pager PATH]
  *                   [--terminal INDEX:UID:GID:MODE [--leader]] [--seat NUMBER]
  *                   -- CRIU...
  *
@@ -14,6 +15,8 @@
  * closed everywhere else.
  *
  * --shm gives the cell a /dev/shm of its own with what is packed in FILE, see shm.c.
+ *
+ * --pager is the socket of the pager that gives the tree its pages: the init holds what it has, see hold.h.
  *
  * --terminal makes a pseudo terminal of that number (and owner, and mode in octal) in the cell, which is CRIU's
  * standard input and, with --seat (twice at most), its descriptor NUMBER, too. It is the controlling terminal
@@ -118,6 +121,9 @@ static int take_option(struct cell *cell, int option, char *value)
     case 'm':
         cell->shm = value;
         return 0;
+    case 'p':
+        cell->pager = value;
+        return 0;
     case 'o':
         cell->orphaned = true;
         return 0;
@@ -152,7 +158,7 @@ static int parse(int argc, char **argv, struct cell *cell)
         {"terminal", required_argument, NULL, 't'},  {"leader", no_argument, NULL, 'l'},
         {"seat", required_argument, NULL, 'n'},      {"orphaned", no_argument, NULL, 'o'},
         {"clocks", required_argument, NULL, 'c'},    {"shm", required_argument, NULL, 'm'},
-        {NULL, 0, NULL, 0},
+        {"pager", required_argument, NULL, 'p'},   {NULL, 0, NULL, 0},
     };
     int option;
 

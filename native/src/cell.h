@@ -28,6 +28,7 @@ struct cell {
     pid_t first_pid;
     pid_t root;    /* 0: nobody's end is reported */
     bool orphaned; /* the root's process group is, at home: the keyboard's stop signals stop nobody there */
+    const char *pager; /* the socket of the one that gives the tree its pages; NULL: none does */
     const char *shm;   /* packed files for a /dev/shm of its own; NULL: it has the host's */
     struct seat *seat; /* NULL: no terminal */
     char **criu;

@@ -1,6 +1,7 @@
 /*
- * Job `fill`: writes what a store has of a process's memory (see plan.h) into the process, in which nothing
- * runs. What its mappings do not let it do itself does not matter.
+ * Job `fill`: moves what a store has of a process's memory (see plan.h) into the process, in which nothing
+ * runs. What its mappings do not let it do itself does not matter. The store is emptied on the way: no memory
+ * is needed twice, and pages that are given back are at hand for those that are written next.
  *
  *   exile-shim fill PID STORE PLAN   prints "filled BYTES MICROS"
  */
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/falloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,7 +43,7 @@ struct worker {
 
 static _Alignas(PAGE_SIZE) char buffer[CHUNK];
 
-static int copy_chunk(const struct worker *worker, uint64_t start, size_t size)
+static int move_chunk(const struct worker *worker, uint64_t start, size_t size)
 {
     ssize_t n = pread(worker->store, buffer, size, (off_t)start);
     size_t done = 0;
@@ -55,11 +57,14 @@ static int copy_chunk(const struct worker *worker, uint64_t start, size_t size)
             return written < 0 ? -errno : -EIO;
         done += (size_t)written;
     }
+    /* What it does not give back now is given back with the file. */
+    if (fallocate(worker->store, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start, (off_t)n) < 0)
+        errno = 0;
     return (int)n;
 }
 
 /* This worker's blocks of a range that has data. */
-static int copy_data(struct worker *worker, uint64_t start, uint64_t end)
+static int move_data(struct worker *worker, uint64_t start, uint64_t end)
 {
     while (start < end) {
         uint64_t block_end = (start / BLOCK + 1) * BLOCK;
@@ -71,7 +76,7 @@ static int copy_data(struct worker *worker, uint64_t start, uint64_t end)
             start = block_end;
             continue;
         }
-        n = copy_chunk(worker, start, block_end - start < CHUNK ? block_end - start : CHUNK);
+        n = move_chunk(worker, start, block_end - start < CHUNK ? block_end - start : CHUNK);
         if (n < 0)
             return n;
         start += (uint64_t)n;
@@ -81,7 +86,7 @@ static int copy_data(struct worker *worker, uint64_t start, uint64_t end)
 }
 
 /* The store's data within the area; a hole is what the process has there already. */
-static int copy_area(struct worker *worker, const struct area *area)
+static int move_area(struct worker *worker, const struct area *area)
 {
     off_t end = (off_t)area->start;
 
@@ -98,7 +103,7 @@ static int copy_area(struct worker *worker, const struct area *area)
             return -errno;
         if ((uint64_t)end > area->end)
             end = (off_t)area->end;
-        error = copy_data(worker, (uint64_t)start, (uint64_t)end);
+        error = move_data(worker, (uint64_t)start, (uint64_t)end);
         if (error < 0)
             return error;
     }
@@ -109,11 +114,11 @@ static int work(struct worker *worker, const char *path, const struct plan *plan
 {
     int error = 0;
 
-    worker->store = open(path, O_RDONLY | O_CLOEXEC);
+    worker->store = open(path, O_RDWR | O_CLOEXEC);
     if (worker->store < 0)
         return -errno;
     for (size_t i = 0; i < plan->area_count && error == 0; i++)
-        error = copy_area(worker, &plan->areas[i]);
+        error = move_area(worker, &plan->areas[i]);
     close(worker->store);
     return error;
 }

@@ -14,6 +14,7 @@
  */
 #include "cell.h"
 #include "criu.h"
+#include "hold.h"
 #include "seat.h"
 #include "shm.h"
 #include "sys.h"
@@ -399,6 +400,12 @@ int init_run(const struct cell *cell, int report)
     /* CRIU's alone now: an end of a pipe that we kept would hide the process's own end of it. */
     if (sys_close_from(CRIU_FIRST_GIVEN) < 0) {
         line_say(report, "error cannot close what CRIU was given");
+        return EXIT_FAILED;
+    }
+    /* Held to our end: what runs here never gets zeros for pages that the pager had. */
+    error = cell->pager ? hold_take(cell->pager) : 0;
+    if (error < 0) {
+        line_say(report, "error cannot hold what the pager has: %s", strerror(-error));
         return EXIT_FAILED;
     }
     if (cell->seat)

@@ -200,6 +200,8 @@ void orders_obey(void *context, int client, char *line)
         obey_missing(pager, client, words);
     else if (count == 1 && strcmp(words[0], "status") == 0)
         obey_status(pager, client);
+    else if (count == 1 && strcmp(words[0], "hold") == 0)
+        hold_give(&pager->hold, &pager->views, client);
     else if (count == 1 && strcmp(words[0], "pid") == 0)
         line_say(client, "pid %d %d", getpid(), pager->keeper);
     else if (count == 1 && strcmp(words[0], "quit") == 0) {

@@ -17,6 +17,8 @@
  *   status                    a line each, in pages but for faults (that were served):
  *                             status VPID missing N here N installed N faults N waiting N STATE
  *                             (expected, served, finished or gone), then              end
+ *   hold                      a descriptor comes with the answer: whoever has it has all userfaultfds, see
+ *                             hold.h                                                      holding
  *   pid                       our process now, and its keeper                         pid PID PID
  *   quit                      lets go of all as it is                                 bye
  *
@@ -202,12 +204,14 @@ static void turn(struct pager *pager, struct server *server)
     if (ppoll(polls, FIRST + count, &timeout, NULL) < 0)
         return;
     serve_views(pager, of_views, count);
+    hold_renew(&pager->hold, &pager->views);
     if (of_restorer[0].revents || of_restorer[1].revents || restorer_is_late(&pager->restorer))
         restorer_step(&pager->restorer, &pager->views);
     server_step(server, polls, orders_obey, pager);
     serve_one_ahead(pager);
     finish_views(pager);
     look_for_gone(pager);
+    hold_renew(&pager->hold, &pager->views); /* before anyone hears that a process needs us no more */
     followers_tell(&pager->followers, &pager->views);
 }
 
@@ -230,6 +234,7 @@ static void begin(struct pager *pager)
     pager->views.closing = -1;
     followers_clear(&pager->followers);
     restorer_clear(&pager->restorer);
+    hold_clear(&pager->hold);
     /* A process is a descriptor or two. What it has is enough for most. */
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
@@ -268,6 +273,8 @@ static int serve(struct server *server)
     pager.keeper = server->keeper;
     while (!pager.quit && !server->alone && !abandoned(&pager, server))
         turn(&pager, server);
+    if (!server->alone)
+        hold_release(&pager.hold);
     pager.in_order = true;
     return EXIT_OK;
 }

@@ -3,6 +3,7 @@
 #define EXILE_PAGER_H
 
 #include "followers.h"
+#include "hold.h"
 #include "restorer.h"
 #include "shim.h"
 #include "views.h"
@@ -15,6 +16,7 @@ struct pager {
     struct views views;
     struct followers followers;
     struct restorer restorer;
+    struct hold hold;
     pid_t keeper;
     bool begun;
     bool in_order; /* the worker before ended by itself */

@@ -65,6 +65,7 @@ static int publish(struct views *views, struct view *view)
     if ((size_t)slot >= views->view_count)
         views->view_count = (size_t)slot + 1;
     views->views[slot] = view;
+    views->changes++;
     return 0;
 }
 
@@ -198,6 +199,7 @@ void views_close(struct views *views, size_t slot, enum state state)
         view->process->last = state;
     views->closing = view->fd;
     views->views[slot] = NULL;
+    views->changes++;
     close(views->closing);
     views->closing = -1;
     if (view->process)
@@ -260,6 +262,7 @@ void views_recover(struct views *views)
     if (views->closing >= 0 && uffd_is(views->closing))
         close(views->closing);
     views->closing = -1;
+    views->changes++;
     for (size_t i = 0; i < views->process_count; i++)
         settle(views, views->processes[i]);
 }

@@ -81,6 +81,7 @@ struct views {
     size_t view_count;             /* no view is at or after it */
     int closing;                   /* a descriptor that belongs to nobody any more, or -1 */
     bool resumed;                  /* CRIU has restored all */
+    uint64_t changes;              /* in `views`; it only ever grows */
     struct want wants[WANTS];      /* the last ones, N at N % WANTS */
     uint64_t want_count;
 };

@@ -78,6 +78,13 @@ class Agent:
             line = self.hear()
         return line
 
+    def hold(self):
+        """The socket in which the userfaultfds lie."""
+        self.say("hold")
+        said, fds, _, _ = socket.recv_fds(self.socket, 64, 2)
+        assert said == b"holding\n" and len(fds) == 1, (said, fds)
+        return socket.socket(fileno=fds[0])
+
     def follow(self):
         assert self.ask("follow") == "following"
         self.follows = True

@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 
+from pagers import Pager
 from support import Case, FakeAgent, SHIM, alive, kill, needs_root, until
 
 FIRST = 5000
@@ -342,6 +343,22 @@ class CellTest(CellCase):
         self.assertEqual(b"", os.read(reader, 100))
         os.close(reader)
         self.cut()
+
+    def test_the_init_holds_what_the_pager_has(self):
+        self.agent()
+        pager = Pager(self.folder)
+        self.addCleanup(pager.close)
+        self.script("sleep 100", root=None, extra=["--pager", pager.path])
+        sockets = [fd for fd in os.listdir(f"/proc/{self.init}/fd")
+                   if os.readlink(f"/proc/{self.init}/fd/{fd}").startswith("socket:")]
+        self.assertEqual(1, len(sockets))
+
+    def test_without_its_pager_there_is_no_cell(self):
+        arguments = [SHIM, "cell", "--id", "m1", "--socket", self.socket, "--first-pid", str(FIRST),
+                     "--pager", self.socket, "--", "sleep", "100"]
+        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5)
+        self.assertEqual((1, "error cannot hold what the pager has: No such file or directory\n"),
+                         (done.returncode, done.stdout))
 
     def test_bad_gifts_are_told(self):
         start = [SHIM, "cell", "--id", "m1", "--socket", self.socket, "--first-pid", "5000", "--give"]

@@ -27,13 +27,14 @@ class FillTest(Case):
     def test_all_of_it_is_there_afterwards_also_where_nothing_may_be_written(self):
         for i, protection in enumerate((0, 1, 5)):
             self.paged.do("protect", BASE + (3 * i + 1) * MB, MB, protection)
+        size = self.store.bytes()
         os.kill(self.paged.pid, signal.SIGSTOP)
         said = self.fill()
         os.kill(self.paged.pid, signal.SIGCONT)
         self.assertEqual(0, said.returncode, said)
         count, micros = map(int, re.fullmatch(r"filled (\d+) (\d+)\n", said.stdout).groups())
         print(f"{count / micros / 1000:.2f} GB/s ", end="", flush=True)
-        self.assertEqual(self.store.bytes(), count)
+        self.assertEqual((size, 0), (count, self.store.bytes()))
         self.paged.do("protect", BASE + MB, MB, 1)
         for start, end in AREAS:
             self.assertEqual("good", self.paged.do("check", start, end - start, start))

@@ -2,6 +2,7 @@
 import contextlib
 import os
 import random
+import socket
 import threading
 import time
 
@@ -114,6 +115,49 @@ class PagerKill(PagerCase):
         self.assertEqual("good", paged.do("check", to, 5 * MB, MOVED[0] + MB))
         self.assertEqual("good", paged.do("zero", DROPPED[0] + MB, 5 * MB))
         return killed, feeder.hang_ups
+
+    def kill_both(self):
+        pids = self.pids()
+        for pid in pids:
+            kill(pid)
+        for pid in pids:
+            self.assertTrue(until(lambda: not alive(pid)))
+
+    def test_killed_both_at_once_they_leave_nobody_with_zeros_whom_another_holds(self):
+        with contextlib.closing(self.connect()) as agent:
+            agent.follow()
+            held = agent.hold()
+            paged = self.restore(agent, AREAS, MISSING)
+            self.addCleanup(held.close)  # before the program's end, whose child waits for that
+            waiting = [paged.begin(word, page, PAGE, page) for word, page in
+                       (("check", GAP[0]), ("fork", GAP[0] + PAGE))]
+            agent.await_event("want")
+            agent.await_event("want")
+        self.kill_both()
+        waiting.append(paged.begin("check", GAP[0] + MB, PAGE, GAP[0] + MB))
+        self.assert_waits(*waiting)
+
+    def test_what_is_held_is_what_is_served(self):
+        with contextlib.closing(self.connect()) as agent:
+            agent.follow()
+            held = agent.hold()
+            self.addCleanup(held.close)
+            paged = self.restore(agent, AREAS, MISSING)
+            kill(self.pids()[0])
+            again = self.connect()
+            self.addCleanup(again.close)
+            again.follow()
+            self.assertEqual(1, len(socket.recv_fds(held, 4, 10, socket.MSG_PEEK)[1]))
+            forked = paged.begin("fork", GAP[0], PAGE, GAP[0])
+            again.await_event("want")
+            self.assertEqual(2, len(socket.recv_fds(held, 4, 10, socket.MSG_PEEK)[1]))
+            for start, end in MISSING:
+                self.store.write(start, end)
+                again.say(f"here 7 {start:x} {end:x}")
+            self.assertEqual("good", forked.get(timeout=20))
+            again.await_event("finished")
+            self.assertRaises(BlockingIOError, held.recv, 4)
+            self.assert_good(paged, *AREAS)
 
     def test_twenty_kills_at_any_moment_lose_nothing(self):
         seed = int(os.environ.get("EXILE_SEED", "0")) or random.getrandbits(30)

@@ -70,6 +70,8 @@ class Data:
 
     def __init__(self, bed):
         self.bed, self.directory, self.digests = bed, tempfile.mkdtemp(prefix="exile-bench-"), {}
+        self.store = os.path.join(self.directory, "store")  # which both hosts reach
+        os.mkdir(self.store, 0o700)
 
     def close(self):
         shutil.rmtree(self.directory)
@@ -114,9 +116,10 @@ def gone(bed, pid):
     await_that("its port is free", lambda: "refused" in bed.run("a", "sh", "-c", f"redis-cli -p {PORT} ping 2>&1", check=False))
 
 
-def by_exile(bed, pid, algorithm):
+def by_exile(bed, pid, algorithm, store):
     begun = time.monotonic()
-    report = json.loads(bed.run("a", "exile", "migrate", pid, "--to", "b", "--algorithm", algorithm, "-o", "json"))
+    words = ["--algorithm", algorithm, *(["--store", store] if algorithm == "file-server" else [])]
+    report = json.loads(bed.run("a", "exile", "migrate", pid, "--to", "b", *words, "-o", "json"))
     while report["dependsOnHomeMillis"] < 0:
         if time.monotonic() - begun > 300:
             raise RuntimeError(f"home is still needed: {report}")
@@ -175,7 +178,7 @@ def measure(bed, data, criu, system, size, load):
         if system == PLAIN:
             result, receiver = by_criu(bed, criu, pid)
         else:
-            result = by_exile(bed, pid, system)
+            result = by_exile(bed, pid, system, data.store)
         time.sleep(0.5)
         longest, _, lost = end(pinger)
         result["written"] = end(writer) if writer else []

@@ -4,63 +4,115 @@ import com.github.luben.zstd.Zstd;
 import java.nio.ByteBuffer;
 
 /**
- * Decides on the fly whether compressing pays: now and then a chunk is compressed to see what it
- * gives, and what it costs is compared with what the link takes. One thread at a time.
+ * Decides on the fly whether compressing pays: now and then chunks are sent the other way for a
+ * moment, and that way goes on by which so many bytes of memory took less time, whatever it was
+ * that took it: a processor, the link, a limit, or the receiver. One thread at a time.
  */
 final class Compression {
   private static final int LEVEL = 1;
-  private static final int PROBE_EVERY = 32;
 
-  /** How much a new figure counts. */
-  private static final double WEIGHT = 0.25;
+  /** By so many chunks a way is judged. */
+  private static final int TRIAL = 8;
 
-  private double nanosPerByte;
-  private double ratio = 1;
-  private double linkNanosPerByte;
-  private int chunks;
+  /** The worse way is tried again after so many chunks, and after twice as many if it still is. */
+  private static final int AGAIN = 64;
 
-  /** So many bytes were sent in so long, with the link as the only thing that they waited for. */
-  synchronized void linkTook(long bytes, long nanos) {
-    if (bytes > 0) {
-      linkNanosPerByte = blend(linkNanosPerByte, (double) nanos / bytes);
-    }
+  private static final int MOST = 2048;
+
+  /** Packing takes two processors some time: it must bring something. */
+  private static final double WORTH = 0.95;
+
+  private final int lag;
+  private boolean usual;
+  private boolean packs;
+  private int skip;
+  private int left = TRIAL;
+  private int again = AGAIN;
+  private long bytes;
+  private long nanos;
+  private double plainCost;
+  private double packedCost;
+  private boolean hopeless;
+
+  /**
+   * @param limited whether an operator wants few bytes: then compressing is what is tried first
+   * @param lag how many chunks may be under way: as long as those of the former way are, times tell
+   *     of that
+   */
+  Compression(boolean limited, int lag) {
+    this.usual = limited;
+    this.packs = limited;
+    this.lag = lag;
+    this.skip = limited ? 0 : lag;
+  }
+
+  /** Whether the next chunk is to be compressed. */
+  boolean packs() {
+    return packs;
   }
 
   /**
-   * Compresses the chunk where that pays.
+   * Compresses a chunk.
    *
    * @param into large enough for {@link #bound}
-   * @return whether it did; {@code into} is ready to be read then
+   * @return whether it is smaller now; {@code into} is ready to be read then
    */
   boolean compress(ByteBuffer chunk, ByteBuffer into) {
-    boolean probing = chunks++ % PROBE_EVERY == 0;
-    if (!probing && !pays()) {
-      return false;
-    }
     int length = chunk.remaining();
     long began = System.nanoTime();
     long size =
         Zstd.compressDirectByteBuffer(
             into, 0, into.capacity(), chunk, chunk.position(), length, LEVEL);
-    if (Zstd.isError(size)) {
-      return false;
+    boolean smaller = !Zstd.isError(size) && size < length * WORTH;
+    double cost = (double) (System.nanoTime() - began) / length;
+    hopeless = packs != usual && (!smaller || cost > plainCost);
+    if (smaller) {
+      into.position(0).limit((int) size);
     }
-    synchronized (this) {
-      nanosPerByte = blend(nanosPerByte, (double) (System.nanoTime() - began) / length);
-      ratio = blend(ratio, (double) size / length);
-    }
-    into.position(0).limit((int) size);
-    return size < length && pays();
+    return smaller;
   }
 
-  private static double blend(double old, double now) {
-    return old == 0 ? now : old + WEIGHT * (now - old);
+  /** So many bytes of memory were sent in so long, all included. */
+  void took(long size, long time) {
+    if (hopeless) {
+      hopeless = false;
+      decide(false);
+      return;
+    }
+    if (skip > 0) {
+      skip--;
+      return;
+    }
+    bytes += size;
+    nanos += time;
+    if (--left > 0) {
+      return;
+    }
+    double cost = (double) nanos / bytes;
+    if (packs) {
+      packedCost = cost;
+    } else {
+      plainCost = cost;
+    }
+    if (packs == usual) {
+      turnTo(!usual, TRIAL);
+    } else {
+      decide(packedCost < plainCost * WORTH);
+    }
   }
 
-  /** What is compressed while the link is busy costs nothing but what it takes longer than that. */
-  private synchronized boolean pays() {
-    return linkNanosPerByte > 0
-        && Math.max(nanosPerByte, ratio * linkNanosPerByte) < linkNanosPerByte;
+  private void decide(boolean packing) {
+    again = packing == usual ? Math.min(again * 2, MOST) : AGAIN;
+    usual = packing;
+    turnTo(usual, again);
+  }
+
+  private void turnTo(boolean packing, int chunks) {
+    skip = packing == packs ? 0 : lag;
+    packs = packing;
+    left = chunks;
+    bytes = 0;
+    nanos = 0;
   }
 
   static int bound(int length) {

@@ -19,10 +19,14 @@ final class PageSender {
 
   private final PageSink sink;
   private final Throttle throttle;
-  private final Compression compression = new Compression();
+  private final Compression compression;
   private final BlockingQueue<ByteBuffer> free = new LinkedBlockingQueue<>();
   private final LongConsumer progress;
   private long bytes;
+
+  /** Nanoseconds that the next chunk has waited for room. */
+  private long waited;
+
   private volatile long covered;
 
   /**
@@ -33,6 +37,7 @@ final class PageSender {
   PageSender(PageSink sink, long bytesPerSecond, int buffers, LongConsumer progress) {
     this.sink = sink;
     this.throttle = new Throttle(bytesPerSecond);
+    this.compression = new Compression(bytesPerSecond != 0, bytesPerSecond != 0 ? 1 : buffers);
     this.progress = progress;
     for (int i = 0; i < buffers; i++) {
       free.add(ByteBuffer.allocateDirect(Compression.bound(CHUNK)).order(ByteOrder.nativeOrder()));
@@ -61,8 +66,8 @@ final class PageSender {
     long at = start;
     while (at < end) {
       int length = (int) Math.min(end - at, CHUNK);
-      ByteBuffer chunk = free.take();
-      chunk.clear().limit(length);
+      ByteBuffer chunk = take();
+      chunk.limit(length);
       try {
         read(memory, chunk, at);
       } catch (IOException e) {
@@ -107,8 +112,8 @@ final class PageSender {
         data(pid, start, chunk, sent);
         return; // the sink gives the chunk back
       } else {
-        ByteBuffer part = free.take();
-        part.clear().put(chunk.duplicate().position(from).limit(page)).flip();
+        ByteBuffer part = take();
+        part.put(chunk.duplicate().position(from).limit(page)).flip();
         data(pid, start + from, part, sent);
       }
       from = page;
@@ -138,20 +143,37 @@ final class PageSender {
   private void data(int pid, long start, ByteBuffer chunk, Sent sent)
       throws IOException, InterruptedException {
     int length = chunk.limit();
-    ByteBuffer packed = free.take();
-    packed.clear();
-    boolean compressed = compression.compress(chunk, packed);
-    ByteBuffer content = compressed ? packed : chunk;
-    free.add(compressed ? chunk : packed);
+    final long began = System.nanoTime() - waited;
+    ByteBuffer content = packed(chunk);
     int size = content.remaining();
     throttle.await(size);
-    long began = System.nanoTime();
-    sink.data(pid, start, length, compressed, content, () -> free.add(content));
-    // Waiting for room, or for the rate, is what the link costs.
-    compression.linkTook(
-        size, throttle.isLimited() ? throttle.nanos(size) : System.nanoTime() - began);
+    sink.data(pid, start, length, size < length, content, () -> free.add(content));
+    compression.took(length, System.nanoTime() - began);
+    waited = 0;
     sent.addData(start, start + length);
     count(size + HEAD_BYTES);
+  }
+
+  /** The chunk, or what it is compressed. */
+  private ByteBuffer packed(ByteBuffer chunk) throws InterruptedException {
+    if (!compression.packs()) {
+      return chunk;
+    }
+    ByteBuffer packed = take();
+    boolean smaller = compression.compress(chunk, packed);
+    free.add(smaller ? chunk : packed);
+    return smaller ? packed : chunk;
+  }
+
+  /** Waits while all are under way. */
+  private ByteBuffer take() throws InterruptedException {
+    ByteBuffer buffer = free.poll();
+    if (buffer == null) {
+      long began = System.nanoTime();
+      buffer = free.take();
+      waited += System.nanoTime() - began;
+    }
+    return buffer.clear();
   }
 
   private void count(long sent) {

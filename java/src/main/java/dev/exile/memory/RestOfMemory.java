@@ -3,16 +3,20 @@ package dev.exile.memory;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
 import java.util.TreeMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The memory of processes that run elsewhere already, for as long as pages of it are still asked
  * for. What is once open stays readable while anything holds that memory. One thread at a time.
  */
 public final class RestOfMemory implements Closeable {
+  private static final Logger LOG = LoggerFactory.getLogger(RestOfMemory.class);
   private static final int BUFFERS = 6;
 
   private final Map<Integer, FileChannel> memories = new TreeMap<>();
@@ -20,22 +24,28 @@ public final class RestOfMemory implements Closeable {
   /**
    * Opens it.
    *
-   * @param holders by the PID of each process, who holds its memory: its frozen body, or a keeper
+   * @param holders by the PID of each process, who holds its memory: its frozen body, or a keeper.
+   *     What nobody holds any more is gone as soon as it is asked for
    */
   public static RestOfMemory open(Map<Integer, Integer> holders) throws IOException {
     RestOfMemory rest = new RestOfMemory();
     try {
       for (Map.Entry<Integer, Integer> holder : holders.entrySet()) {
-        rest.memories.put(
-            holder.getKey(),
-            FileChannel.open(
-                Path.of("/proc/" + holder.getValue() + "/mem"), StandardOpenOption.READ));
+        rest.open(holder.getKey(), Path.of("/proc/" + holder.getValue() + "/mem"));
       }
     } catch (IOException e) {
       rest.close();
       throw e;
     }
     return rest;
+  }
+
+  private void open(int pid, Path memory) throws IOException {
+    try {
+      memories.put(pid, FileChannel.open(memory, StandardOpenOption.READ));
+    } catch (NoSuchFileException e) {
+      LOG.warn("the memory of process {} is gone: there is no {}", pid, memory);
+    }
   }
 
   /** One stream's way of sending it. */

@@ -17,12 +17,7 @@ final class Throttle {
     this.bytesPerSecond = bytesPerSecond;
   }
 
-  boolean isLimited() {
-    return bytesPerSecond != 0;
-  }
-
-  /** How long so many bytes take at that rate. */
-  long nanos(long bytes) {
+  private long nanos(long bytes) {
     return bytes * SECOND / bytesPerSecond;
   }
 

@@ -150,6 +150,11 @@ final class ArrivedMemory implements Pager.Listener {
     return true;
   }
 
+  /** What the cell's init is told: it holds the pager's descriptors, see native/src/hold.h. */
+  List<String> cellOptions() {
+    return pager == null ? List.of() : List.of("--pager", socket().toString());
+  }
+
   private static Plan plan(MemoryPlan plan) {
     return new Plan(plan.getPid(), plan.getAreasList(), plan.getMissingList());
   }

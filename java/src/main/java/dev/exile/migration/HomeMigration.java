@@ -678,14 +678,17 @@ public final class HomeMigration {
     if (facts.missingBytes == 0 || facts.memoryComplete) {
       return;
     }
-    try {
-      LatePages taken =
-          new LatePages(site, facts, peer, LatePages.holders(facts), this::memoryIsComplete);
-      late = taken;
-      taken.start(null);
-    } catch (IOException e) {
-      LOG.error("{}: what is missing of its memory cannot be sent", facts.id, e);
-    }
+    do {
+      try {
+        LatePages taken =
+            new LatePages(site, facts, peer, LatePages.holders(facts), this::memoryIsComplete);
+        late = taken;
+        taken.start(null);
+        return;
+      } catch (IOException e) {
+        LOG.error("{}: cannot send what is missing, trying again: {}", facts.id, e.toString());
+      }
+    } while (Settling.pause());
   }
 
   /** A former agent has committed a leg, and the next host may not know. */

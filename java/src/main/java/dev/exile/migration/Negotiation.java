@@ -67,8 +67,6 @@ final class Negotiation {
         findings.offer().toBuilder()
             .setId(id)
             .setStore(store)
-            .setResidentBytes(
-                findings.offer().getResidentBytes() * (algorithm.resumesAtOnce() ? 1 : 2))
             .setAlgorithm(algorithm.name())
             .setDryRun(dryRun || !refusals.isEmpty())
             .build();

@@ -100,6 +100,7 @@ final class Restoration {
                 memory.prepare(request),
                 streams.inherited());
     options.addAll(streams.cellOptions());
+    options.addAll(memory.cellOptions());
     if (request.getSharedFiles()) {
       options.add("--shm");
       options.add(site.images(facts.id).resolve(HomeShared.FILES_IMAGE).toString());

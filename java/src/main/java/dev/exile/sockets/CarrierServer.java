@@ -18,8 +18,10 @@ import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
+import java.util.concurrent.Executor;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
@@ -33,16 +35,10 @@ import org.slf4j.LoggerFactory;
  */
 public final class CarrierServer implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(CarrierServer.class);
+  private static final int IDLE_SECONDS = 5;
 
   private final Map<String, Registration> migrations = new ConcurrentHashMap<>();
   private final ChannelGroup connections = new DefaultChannelGroup(GlobalEventExecutor.INSTANCE);
-  private final ExecutorService disk =
-      Executors.newSingleThreadExecutor(
-          task -> {
-            Thread thread = new Thread(task, "exile-image-writer");
-            thread.setDaemon(true);
-            return thread;
-          });
   private final SslContext tls;
   private final EventLoopGroup group;
   private Channel listener;
@@ -168,7 +164,27 @@ public final class CarrierServer implements AutoCloseable {
       listener.close().awaitUninterruptibly();
     }
     connections.close().awaitUninterruptibly();
-    disk.shutdown();
+  }
+
+  /**
+   * Writes what comes over one carrier, in order: whoever is slow holds up nobody else's. Its
+   * thread ends while there is nothing to do.
+   */
+  private static Executor writer() {
+    ThreadPoolExecutor writer =
+        new ThreadPoolExecutor(
+            1,
+            1,
+            IDLE_SECONDS,
+            TimeUnit.SECONDS,
+            new LinkedBlockingQueue<>(),
+            task -> {
+              Thread thread = new Thread(task, "exile-writer");
+              thread.setDaemon(true);
+              return thread;
+            });
+    writer.allowCoreThreadTimeOut(true);
+    return writer;
   }
 
   /** Sets up a connection from a home. */
@@ -192,6 +208,7 @@ public final class CarrierServer implements AutoCloseable {
     public void authenticated(Channel channel, String peerName) throws Http2Exception {
       connections.add(channel);
       log.info("carrier connection from {} at {}", peerName, channel.remoteAddress());
+      Executor writer = writer();
       CarrierTransport.addHttp2(
           channel,
           true,
@@ -199,7 +216,9 @@ public final class CarrierServer implements AutoCloseable {
             @Override
             protected void initChannel(Http2StreamChannel stream) {
               CarrierTransport.configureStream(stream);
-              stream.pipeline().addLast(new RequestRouter(stream, peerName, migrations::get, disk));
+              stream
+                  .pipeline()
+                  .addLast(new RequestRouter(stream, peerName, migrations::get, writer));
             }
           });
       channel.pipeline().addLast(new CarrierErrors());

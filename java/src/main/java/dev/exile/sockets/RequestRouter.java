@@ -24,17 +24,17 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
   private final Http2StreamChannel stream;
   private final String peerName;
   private final Function<String, CarrierServer.Registration> migrations;
-  private final Executor disk;
+  private final Executor writer;
 
   RequestRouter(
       Http2StreamChannel stream,
       String peerName,
       Function<String, CarrierServer.Registration> migrations,
-      Executor disk) {
+      Executor writer) {
     this.stream = stream;
     this.peerName = peerName;
     this.migrations = migrations;
-    this.disk = disk;
+    this.writer = writer;
   }
 
   @Override
@@ -84,7 +84,7 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
               this,
               null,
               new ImageReceiver(
-                  stream, migration.imageDirectory().resolve(target.name()), size, disk));
+                  stream, migration.imageDirectory().resolve(target.name()), size, writer));
     }
   }
 
@@ -113,7 +113,7 @@ final class RequestRouter extends ChannelInboundHandlerAdapter {
       return;
     }
     CarrierTransport.enlargeWindow(stream, Tuning.IMAGE_WINDOW);
-    PageStream pages = new PageStream(stream, disk);
+    PageStream pages = new PageStream(stream, writer);
     pages.to(owner.apply(pages));
     ctx.pipeline().replace(this, null, pages);
     stream.writeAndFlush(new DefaultHttp2HeadersFrame(CarrierProtocol.Answer.OK.headers(), false));

@@ -158,6 +158,20 @@ class LatePagesIT {
   }
 
   @Test
+  void itIsEndedWhenThePagerIsKilledWhole(Testbed bed) {
+    move(bed, "demand-paging", "512K");
+
+    Resident.kill(bed, "b", Resident.PAGER, Resident.PAGER_KEEPER);
+
+    Await.until(
+        SOON,
+        () -> "it is ended: " + program.process().copies("b"),
+        () -> program.process().copies("b").isEmpty() && program.process().copies("a").isEmpty());
+    program.assertRight();
+    assertTrue(show(bed, "b").path("note").asText().contains("pager"), () -> "" + show(bed, "b"));
+  }
+
+  @Test
   void thePagerMayBeKilled(Testbed bed) throws InterruptedException {
     move(bed, "demand-paging");
 

@@ -18,6 +18,9 @@ final class Resident {
 
   static final String PAGER = "exile-pager";
 
+  /** The pager's keeper, which is there as long as it is. */
+  static final String PAGER_KEEPER = "exile-keeper of pager";
+
   /** Home's, of a process whose pages are not all at the destination. */
   static final String MEMORY = "exile-memory";
 
@@ -58,12 +61,16 @@ final class Resident {
   }
 
   private static List<Integer> pids(Testbed bed, String host, String name) {
-    return bed.processes(host).stream()
-        .map(Proc::pid)
-        .filter(pid -> Proc.read(Path.of("/proc", "" + pid, "comm")).strip().equals(name))
-        // The pager, which there is for a moment after each move, has one, too.
-        .filter(pid -> !name.equals(KEEPER) || commandLine(pid).contains("pump"))
-        .toList();
+    return bed.processes(host).stream().map(Proc::pid).filter(pid -> isCalled(pid, name)).toList();
+  }
+
+  private static boolean isCalled(int pid, String name) {
+    String command = Proc.read(Path.of("/proc", "" + pid, "comm")).strip();
+    return switch (name) {
+      case KEEPER -> command.equals(KEEPER) && commandLine(pid).contains("pump");
+      case PAGER_KEEPER -> command.equals(KEEPER) && commandLine(pid).contains("pager");
+      default -> command.equals(name);
+    };
   }
 
   private static String commandLine(int pid) {
