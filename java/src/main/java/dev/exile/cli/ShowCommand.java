@@ -81,12 +81,13 @@ final class ShowCommand implements Callable<Integer> {
       line(
           out,
           "round",
-          "%d: %d pages written since the last, %s sent in %s"
+          "%d: %d pages, %s sent in %s; %d pages written meanwhile"
               .formatted(
                   number,
-                  round.dirtyPages(),
+                  round.pages(),
                   Words.bytes(round.bytes()),
-                  Words.duration(round.millis())));
+                  Words.duration(round.millis()),
+                  round.dirtyPages()));
     }
     if (view.missingBytes() > 0) {
       line(out, "missing", Words.bytes(view.missingBytes()) + " at the resume, " + late(view));

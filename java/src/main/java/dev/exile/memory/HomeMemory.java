@@ -171,8 +171,9 @@ public final class HomeMemory implements Closeable {
     long before = sender.bytes();
     look(pids);
     long pages = looked.values().stream().mapToLong(PageSet::pages).sum();
+    lastRoundLeft(pages);
     dirtyRate =
-        rounds.isEmpty() ? 0 : pages * PageSet.PAGE * 1_000_000_000L / (began - lookedNanos + 1);
+        rounds.isEmpty() ? 0 : (long) (pages * PageSet.PAGE * 1e9 / (began - lookedNanos + 1));
     lookedNanos = began;
     beginPass(pages);
     for (Map.Entry<Integer, PageSet> found : looked.entrySet()) {
@@ -184,10 +185,17 @@ public final class HomeMemory implements Closeable {
     if (bytes > 1 << 20) {
       rate = bytes * 1e6 / nanos;
     }
-    Round round = new Round(bytes, pages, TimeUnit.NANOSECONDS.toMillis(nanos), pages);
+    Round round = new Round(bytes, pages, TimeUnit.NANOSECONDS.toMillis(nanos), 0);
     LOG.debug("round {}: {}", rounds.size() + 1, round);
     rounds.add(round);
     return round;
+  }
+
+  private void lastRoundLeft(long dirtyPages) {
+    int last = rounds.size() - 1;
+    if (last >= 0) {
+      rounds.set(last, rounds.get(last).leaving(dirtyPages));
+    }
   }
 
   /** Bytes that go within so many milliseconds, as far as was seen; a guess before that. */
@@ -241,6 +249,7 @@ public final class HomeMemory implements Closeable {
         }
       }
     }
+    lastRoundLeft(dueBytes() / PageSet.PAGE);
   }
 
   /** Bytes that the destination does not have as they are. */

@@ -5,6 +5,7 @@ import dev.exile.shim.Shim;
 import dev.exile.shim.ShimException;
 import java.io.BufferedReader;
 import java.io.Closeable;
+import java.io.EOFException;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -75,7 +76,7 @@ public final class Pager implements Closeable {
     String hear() throws IOException {
       String line = reader.readLine();
       if (line == null) {
-        throw new ShimException("the pager has ended");
+        throw new EOFException("the pager has ended");
       }
       return line;
     }
@@ -131,9 +132,11 @@ public final class Pager implements Closeable {
 
   /** The store has this range by now. */
   public void here(int pid, long start, long end) throws IOException {
-    synchronized (this) {
-      questions.say("here %d %x %x".formatted(pid, start, end));
-    }
+    talk(
+        line -> {
+          line.say("here %d %x %x".formatted(pid, start, end));
+          return null;
+        });
   }
 
   /** Ranges of a process that are still missing. */
@@ -162,29 +165,51 @@ public final class Pager implements Closeable {
   }
 
   private List<String[]> list(String question, String word) throws IOException {
-    List<String[]> lines = new ArrayList<>();
-    synchronized (this) {
-      questions.say(question);
-      while (true) {
-        String line = questions.hear();
-        if (line.equals("end")) {
-          return lines;
-        }
-        if (!line.startsWith(word + " ")) {
-          throw new ShimException(line);
-        }
-        lines.add(line.split(" ", -1));
-      }
-    }
+    return talk(
+        line -> {
+          List<String[]> answers = new ArrayList<>();
+          line.say(question);
+          for (String answer = line.hear(); !answer.equals("end"); answer = line.hear()) {
+            if (!answer.startsWith(word + " ")) {
+              throw new ShimException(answer);
+            }
+            answers.add(answer.split(" ", -1));
+          }
+          return answers;
+        });
   }
 
-  private void ask(String question, String expected) throws IOException {
-    synchronized (this) {
-      questions.say(question);
-      String answer = questions.hear();
-      if (!answer.startsWith(expected)) {
-        throw new ShimException(answer);
+  private String ask(String question, String expected) throws IOException {
+    return talk(
+        line -> {
+          line.say(question);
+          String answer = line.hear();
+          if (!answer.startsWith(expected)) {
+            throw new ShimException(answer);
+          }
+          return answer;
+        });
+  }
+
+  @FunctionalInterface
+  private interface Talk<T> {
+    T over(Line line) throws IOException;
+  }
+
+  /**
+   * Where that is hung up on, so must the follower's line be, whether it was made before or after
+   * the kill: its thread makes both anew.
+   */
+  private synchronized <T> T talk(Talk<T> talk) throws IOException {
+    try {
+      return talk.over(questions);
+    } catch (ShimException e) {
+      throw e; // an answer
+    } catch (IOException e) {
+      if (follower != null) {
+        follower.channel().close();
       }
+      throw e;
     }
   }
 
@@ -264,10 +289,7 @@ public final class Pager implements Closeable {
   }
 
   private int pid() throws IOException {
-    synchronized (this) {
-      questions.say("pid");
-      return Integer.parseInt(questions.hear().split(" ", -1)[1]);
-    }
+    return Integer.parseInt(ask("pid", "pid ").split(" ", -1)[1]);
   }
 
   /** Ends it; what it has not mapped is lost. */

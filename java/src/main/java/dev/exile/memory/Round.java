@@ -6,6 +6,11 @@ package dev.exile.memory;
  * @param bytes that crossed the network
  * @param pages that were sent
  * @param millis how long it took
- * @param dirtyPages pages that had been written since the pass before; of the first, all
+ * @param dirtyPages pages that were written meanwhile, as the next pass, or the look in the freeze,
+ *     found them; 0 before that
  */
-public record Round(long bytes, long pages, long millis, long dirtyPages) {}
+public record Round(long bytes, long pages, long millis, long dirtyPages) {
+  Round leaving(long dirty) {
+    return new Round(bytes, pages, millis, dirty);
+  }
+}

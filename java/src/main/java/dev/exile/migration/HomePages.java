@@ -139,6 +139,7 @@ final class HomePages implements AutoCloseable {
   /** The tree stands: says what is CRIU's to dump and what is ours. */
   void freeze() throws IOException, InterruptedException {
     memory.freeze(facts.members);
+    facts.rounds = memory.rounds();
     memory.veil(veil(site, facts));
   }
 

@@ -31,6 +31,9 @@ import java.util.concurrent.locks.LockSupport;
  * destination must have, and what of the tree cannot travel at all. Nothing is touched.
  */
 public final class Survey {
+  /** Bytes of a tree for whose images there is room everywhere. */
+  private static final long SMALL = 256L << 20;
+
   private static final Set<String> NAMESPACES = Set.of("net", "mnt", "pid", "user", "uts", "ipc");
   private static final Set<String> CANNOT_TRAVEL =
       Set.of("anon_inode:[io_uring]", "anon_inode:[perf_event]", "anon_inode:bpf-prog");
@@ -114,7 +117,7 @@ public final class Survey {
             .setCriuVersion(criu.version())
             .addAllCpuFeatures(Host.cpuFeatures())
             .setResidentBytes(tree.residentBytes())
-            .setImageBytes(imageBytes(tree.residentBytes()) + shared)
+            .setImageBytes(imageBytes(tree, inCell) + shared)
             .addAllFiles(survey.files.values())
             .build();
     return new Findings(offer, List.copyOf(survey.refusals));
@@ -129,9 +132,17 @@ public final class Survey {
     return shared.bytes();
   }
 
-  /** Room for the resident set, for what it may grow by until the freeze, and for deleted files. */
-  private static long imageBytes(long residentBytes) {
-    return residentBytes + residentBytes / 8 + Criu.GHOST_LIMIT;
+  /**
+   * Room for what CRIU dumps, for what that may grow by until the freeze, and for deleted files.
+   * That is the resident set, but for private memory that does not pass through CRIU: of small
+   * trees, and of those that move on, all.
+   */
+  private static long imageBytes(ProcessTree tree, boolean inCell) {
+    long bytes = tree.residentBytes();
+    if (!inCell && bytes > SMALL) {
+      bytes = tree.pids().stream().mapToLong(Proc::residentBytesOfFiles).sum();
+    }
+    return bytes + bytes / 8 + Criu.GHOST_LIMIT;
   }
 
   private void refuse(String what, String remedy) {

@@ -101,6 +101,26 @@ public final class Proc {
   }
 
   /**
+   * Resident bytes of all but private anonymous memory that is not locked: what is of files, or
+   * shared, or of huge pages, see proc_pid_smaps(5). 0 where the process has ended. The kernel goes
+   * through all of its pages for that, some GB in a second.
+   */
+  public static long residentBytesOfFiles(int pid) {
+    long bytes = 0;
+    String counted = "none so far";
+    for (String line : read(pid, "smaps").orElse("").split("\n", -1)) {
+      String[] words = line.split("\\s+", -1);
+      if (words[0].equals(counted) || words[0].endsWith("_Hugetlb:")) {
+        bytes += Long.parseLong(words[1]) * 1024;
+      } else if (words.length > 4 && !words[0].endsWith(":")) {
+        boolean anonymous = words[1].endsWith("p") && words[4].equals("0");
+        counted = anonymous ? "Locked:" : "Rss:";
+      }
+    }
+    return bytes;
+  }
+
+  /**
    * The PIDs of a process from this namespace down to its innermost one.
    *
    * @return empty where the process has ended

@@ -132,9 +132,34 @@ class BadInputIT {
   }
 
   @Test
+  void privateMemoryNeedsNoRoomAmongTheImages(Testbed bed) {
+    mountImages(bed, "b", "96m");
+    mountImages(bed, "c", "96m");
+    try {
+      Daemon redis = Servers.redis(bed, "c");
+      String fill = "for i = 1, 300 do redis.call('set', i, string.rep('x', 2 ^ 20)) end";
+      bed.exec("c", "redis-cli", "eval", fill, "0").orFail();
+
+      Exile.Outcome outcome = Exile.migrate(bed, "c", redis.pid(), "b");
+
+      assertEquals(0, outcome.exit(), outcome.result()::toString);
+      String length = bed.exec("b", "redis-cli", "strlen", "300").orFail().out();
+      assertEquals("1048576", length.strip());
+      redis.assertRunsOnlyOn("b");
+    } finally {
+      bed.exec("b", "umount", "/run/tiny").orFail();
+      bed.exec("c", "umount", "/run/tiny").orFail();
+    }
+  }
+
+  private static void mountImages(Testbed bed, String host, String size) {
+    bed.exec(host, "mount", "-t", "tmpfs", "-o", "size=" + size, "tmpfs", "/run/tiny").orFail();
+    bed.exec(host, "mkdir", "/run/tiny/images").orFail();
+  }
+
+  @Test
   void destinationWithoutRoomForTheImages(Testbed bed) {
-    bed.exec("b", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/run/tiny").orFail();
-    bed.exec("b", "mkdir", "/run/tiny/images").orFail();
+    mountImages(bed, "b", "1m");
     try {
       Daemon redis = Servers.redis(bed, "a");
       assertRefused(
@@ -147,8 +172,7 @@ class BadInputIT {
 
   @Test
   void homeWithoutRoomForTheImages(Testbed bed) {
-    bed.exec("c", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/run/tiny").orFail();
-    bed.exec("c", "mkdir", "/run/tiny/images").orFail();
+    mountImages(bed, "c", "1m");
     try {
       Daemon redis = Servers.redis(bed, "c");
       assertRefused(

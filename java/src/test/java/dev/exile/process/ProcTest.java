@@ -22,6 +22,26 @@ class ProcTest {
   }
 
   @Test
+  void privateAnonymousMemoryIsNotOfFiles() throws Exception {
+    String program =
+        "import mmap; private = bytearray(64 << 20); shared = mmap.mmap(-1, 16 << 20);"
+            + "shared.write(b'x' * (16 << 20)); print(flush=True); input()";
+    Process python = new ProcessBuilder("/usr/bin/python3", "-c", program).start();
+    try {
+      assertEquals('\n', python.getInputStream().read());
+
+      long resident = Proc.residentBytes((int) python.pid());
+      long ofFiles = Proc.residentBytesOfFiles((int) python.pid());
+
+      assertTrue(resident >= 80 << 20, "" + resident);
+      assertTrue(ofFiles >= 16 << 20 && ofFiles < 48 << 20, "" + ofFiles);
+    } finally {
+      python.destroyForcibly().waitFor();
+    }
+    assertEquals(0, Proc.residentBytesOfFiles(Integer.MAX_VALUE));
+  }
+
+  @Test
   void aDescriptorThatIsClosedWhileItIsReadIsNotThere() throws Exception {
     AtomicBoolean over = new AtomicBoolean();
     CompletableFuture<Void> opening =
