@@ -11,6 +11,7 @@
 enum {
     BATCH = 250, /* the kernel takes 253 descriptors a message */
     PATIENCE_MS = 5000,
+    ATTEMPTS = 3,
 };
 
 static char holding[] = "holding\n";
@@ -74,19 +75,6 @@ static void take_out(const struct hold *hold)
         errno = 0;
 }
 
-void hold_renew(struct hold *hold, const struct views *views)
-{
-    if (hold->in < 0 || hold->changes == views->changes)
-        return;
-    hold->turn++;
-    /* What has no place is held by us alone; the next change tries again. */
-    if (put_in(hold, views) == 0) {
-        while (is_former(hold))
-            take_out(hold);
-    }
-    hold->changes = views->changes;
-}
-
 void hold_release(const struct hold *hold)
 {
     uint32_t turn;
@@ -95,6 +83,21 @@ void hold_release(const struct hold *hold)
         return;
     while (recv(hold->out, &turn, sizeof(turn), 0) > 0)
         continue;
+}
+
+void hold_renew(struct hold *hold, const struct views *views)
+{
+    if (hold->in < 0 || hold->changes == views->changes)
+        return;
+    hold->turn++;
+    if (put_in(hold, views) < 0) {
+        /* No memory, say. Nobody else holds any then, also those that nobody needs; the next turn tries again. */
+        hold_release(hold);
+        return;
+    }
+    while (is_former(hold))
+        take_out(hold);
+    hold->changes = views->changes;
 }
 
 void hold_give(struct hold *hold, const struct views *views, int client)
@@ -133,14 +136,14 @@ static int descriptor_from(int fd)
     if (poll(&answer, 1, PATIENCE_MS) != 1)
         return -ETIMEDOUT;
     if (recvmsg(fd, &message, MSG_CMSG_CLOEXEC) < 0)
-        return -errno;
+        return errno == ECONNRESET ? -EPROTO : -errno;
     if (control.header.cmsg_len != CMSG_LEN(sizeof(int)) || control.header.cmsg_type != SCM_RIGHTS)
         return -EPROTO;
     memcpy(&held, CMSG_DATA(&control.header), sizeof(held));
     return held;
 }
 
-int hold_take(const char *path)
+static int ask(const char *path)
 {
     int fd = talk_connect(path);
     int held;
@@ -150,5 +153,15 @@ int hold_take(const char *path)
     line_say(fd, "hold");
     held = descriptor_from(fd);
     close(fd);
+    return held;
+}
+
+int hold_take(const char *path)
+{
+    int held = ask(path);
+
+    /* Its worker may be killed meanwhile: the next one hangs up. */
+    for (int again = 1; held == -EPROTO && again < ATTEMPTS; again++)
+        held = ask(path);
     return held;
 }

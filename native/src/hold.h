@@ -1,8 +1,8 @@
 /*
  * Userfaultfds are held by the cell's init, too: were both processes of the pager killed and theirs the last
  * descriptors, the kernel would give zeros to whoever waits for a page. What the init has is the end of a
- * socket that nobody reads, in which the descriptors lie, so it need know nothing of them; and when the init
- * goes the whole cell goes with it.
+ * socket that nobody reads, in which the descriptors lie, so it need know nothing of them. Whoever ends a cell
+ * then kills the others first: the kernel closes what an init has before it kills them.
  */
 #ifndef EXILE_HOLD_H
 #define EXILE_HOLD_H

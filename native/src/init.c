@@ -402,7 +402,7 @@ int init_run(const struct cell *cell, int report)
         line_say(report, "error cannot close what CRIU was given");
         return EXIT_FAILED;
     }
-    /* Held to our end: what runs here never gets zeros for pages that the pager had. */
+    /* Held as long as we live: what runs here gets no zeros for pages that the pager had. */
     error = cell->pager ? hold_take(cell->pager) : 0;
     if (error < 0) {
         line_say(report, "error cannot hold what the pager has: %s", strerror(-error));

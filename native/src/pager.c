@@ -258,6 +258,7 @@ static void recover(struct pager *pager, struct server *server)
         if (pager->views.views[i])
             serve_recover(pager->views.views[i]);
     }
+    hold_renew(&pager->hold, &pager->views);
     pager->alone_since = sys_now();
 }
 

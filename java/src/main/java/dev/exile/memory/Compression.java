@@ -11,13 +11,13 @@ import java.nio.ByteBuffer;
 final class Compression {
   private static final int LEVEL = 1;
 
-  /** By so many chunks a way is judged. */
-  private static final int TRIAL = 8;
+  /** By so many bytes of memory a way is judged. */
+  private static final long TRIAL = 2 << 20;
 
-  /** The worse way is tried again after so many chunks, and after twice as many if it still is. */
-  private static final int AGAIN = 64;
+  /** The worse way is tried again after so many bytes, and after twice as many if it still is. */
+  private static final long AGAIN = 16 << 20;
 
-  private static final int MOST = 2048;
+  private static final long MOST = 512 << 20;
 
   /** Packing takes two processors some time: it must bring something. */
   private static final double WORTH = 0.95;
@@ -26,8 +26,8 @@ final class Compression {
   private boolean usual;
   private boolean packs;
   private int skip;
-  private int left = TRIAL;
-  private int again = AGAIN;
+  private long due = TRIAL;
+  private long again = AGAIN / 2;
   private long bytes;
   private long nanos;
   private double plainCost;
@@ -85,7 +85,7 @@ final class Compression {
     }
     bytes += size;
     nanos += time;
-    if (--left > 0) {
+    if (bytes < due) {
       return;
     }
     double cost = (double) nanos / bytes;
@@ -107,10 +107,10 @@ final class Compression {
     turnTo(usual, again);
   }
 
-  private void turnTo(boolean packing, int chunks) {
+  private void turnTo(boolean packing, long forBytes) {
     skip = packing == packs ? 0 : lag;
     packs = packing;
-    left = chunks;
+    due = forBytes;
     bytes = 0;
     nanos = 0;
   }

@@ -108,14 +108,14 @@ public final class FlushedPages implements PageSink, Closeable {
       if (start + length <= range.start()) {
         continue;
       }
-      boolean packed = entry.getValue()[2] > 0;
-      if (packed) {
-        // Only as a whole; what is there already is the same.
-        into.data(range.pid(), start, length, true, read(entry.getValue()[1], entry.getValue()[2]));
-        continue;
-      }
       long begin = Math.max(start, range.start());
       long end = Math.min(start + length, range.end());
+      boolean packed = entry.getValue()[2] > 0;
+      if (packed) {
+        ByteBuffer whole = read(entry.getValue()[1], entry.getValue()[2]);
+        into.part(range.pid(), start, length, true, whole, begin, end);
+        continue;
+      }
       for (long at = begin; at < end; at += CHUNK) {
         long size = Math.min(CHUNK, end - at);
         ByteBuffer piece = read(entry.getValue()[1] + at - start, size);

@@ -216,7 +216,12 @@ public final class Pager implements Closeable {
   /** Hears of what happens from now on; pages that are wanted already are told again. */
   public synchronized void follow(Listener listener) throws IOException {
     Line next = Line.to(path);
-    next.say("follow");
+    try {
+      next.say("follow");
+    } catch (IOException e) {
+      next.channel().close();
+      throw e;
+    }
     Line former = follower;
     follower = next;
     if (former != null) {

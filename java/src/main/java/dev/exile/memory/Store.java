@@ -27,15 +27,23 @@ public final class Store implements Closeable {
   private long bytes;
 
   /** The content of a range. */
-  public synchronized void data(int pid, long start, long length, boolean packed, ByteBuffer from)
+  public void data(int pid, long start, long length, boolean packed, ByteBuffer from)
+      throws IOException {
+    part(pid, start, length, packed, from, start, start + length);
+  }
+
+  /** The content of a range, of which only the part from {@code begin} to {@code end} is new. */
+  public synchronized void part(
+      int pid, long start, long length, boolean packed, ByteBuffer from, long begin, long end)
       throws IOException {
     ByteBuffer content = packed ? unpack(from) : from;
     if (content.remaining() != length || start < 0) {
       throw new IOException(
           "a frame of pages has %d bytes instead of %d".formatted(content.remaining(), length));
     }
-    file(pid).write(content, start);
-    bytes += length;
+    int at = content.position() + (int) (begin - start);
+    file(pid).write(content.slice(at, (int) (end - begin)), begin);
+    bytes += end - begin;
   }
 
   private ByteBuffer unpack(ByteBuffer from) throws IOException {

@@ -270,12 +270,12 @@ final class ArrivedMemory implements Pager.Listener {
 
   /** Looks after it; called about ten times a second while the process runs. */
   void watch() throws IOException {
+    if (pager != null && facts.paged && !joined) {
+      joinPager();
+    }
     Pager asked = pager;
     if (asked == null || !facts.paged) {
       return;
-    }
-    if (!joined) {
-      joinPager();
     }
     List<Pager.Status> all = asked.status();
     long missing = all.stream().mapToLong(Pager.Status::missing).sum() * Area.PAGE;
@@ -311,9 +311,15 @@ final class ArrivedMemory implements Pager.Listener {
   }
 
   private void end() throws IOException {
+    Pager ending = pager;
     facts.paged = false;
-    pager.quit();
     pager = null;
+    try {
+      ending.quit();
+    } catch (IOException e) {
+      LOG.info("{}: its pager ends by itself: {}", facts.id, e.toString());
+      ending.close();
+    }
     store.close();
     site.journal().save(facts);
   }
@@ -334,12 +340,6 @@ final class ArrivedMemory implements Pager.Listener {
       }
       return;
     }
-    try {
-      pager = Pager.find(socket());
-    } catch (IOException e) {
-      lose.accept("the pager, which had pages of its memory, was killed: " + e.getMessage());
-      return;
-    }
     joined = false;
     try {
       joinPager();
@@ -348,9 +348,19 @@ final class ArrivedMemory implements Pager.Listener {
     }
   }
 
-  /** What a former agent did for the pager; done again by watch() until it succeeds. */
+  /** What a former agent did for the pager; done anew by watch() until it succeeds. */
   private void joinPager() throws IOException {
-    pager.giveBack(store, facts.members);
+    Pager before = pager;
+    if (before != null) {
+      before.close(); // one of the pager's processes may have been killed since
+    }
+    Pager found = findOrNull();
+    pager = found;
+    if (found == null) {
+      died();
+      return;
+    }
+    found.giveBack(store, facts.members);
     if (!facts.store.isEmpty() && flushed == null) {
       flushed = FlushedMemory.start(Path.of(facts.store), store, this::here);
     }

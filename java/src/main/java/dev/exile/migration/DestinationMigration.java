@@ -111,7 +111,10 @@ public final class DestinationMigration {
     Path images = Directories.create(site.images(facts.id));
     try {
       lifecycle.begin("accepted from " + home.host());
-      carriers.register(facts.id, home.host(), images, relay, reservedBytes);
+      // More than is expected: where memory does pass through CRIU after all, that is slower, and
+      // right.
+      long most = reservedBytes + offer.getResidentBytes();
+      carriers.register(facts.id, home.host(), images, relay, most);
       if (!offer.getImagesFrom().isEmpty()) {
         carriers.register(
             facts.id + Leaving.IMAGES,

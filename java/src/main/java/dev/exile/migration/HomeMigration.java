@@ -678,6 +678,12 @@ public final class HomeMigration {
     if (facts.missingBytes == 0 || facts.memoryComplete) {
       return;
     }
+    Thread thread = new Thread(this::takeUpLatePages, "late-pages-" + facts.id);
+    thread.setDaemon(true);
+    thread.start();
+  }
+
+  private void takeUpLatePages() {
     do {
       try {
         LatePages taken =
@@ -688,7 +694,7 @@ public final class HomeMigration {
       } catch (IOException e) {
         LOG.error("{}: cannot send what is missing, trying again: {}", facts.id, e.toString());
       }
-    } while (Settling.pause());
+    } while (!lifecycle.state().isFinal() && Settling.pause());
   }
 
   /** A former agent has committed a leg, and the next host may not know. */

@@ -324,7 +324,7 @@ final class Restoration {
   void endCell() {
     Cell ending = cell;
     if (ending != null) {
-      ending.kill();
+      ending.end();
     }
   }
 

@@ -65,7 +65,7 @@ public final class Admission {
     admission.ports();
     admission.datagrams();
     admission.unixSockets();
-    admission.memory();
+    admission.memory(images);
     admission.images(images, reservedBytes);
     admission.store();
     admission.limits();
@@ -249,12 +249,14 @@ public final class Admission {
     }
   }
 
-  private void memory() {
+  /** For the process, and for its images where they lie in memory as well. */
+  private void memory(Path images) throws IOException {
     long available = Host.availableMemory();
-    if (available < offer.getResidentBytes()) {
+    long needed = offer.getResidentBytes() + (Host.isInMemory(images) ? offer.getImageBytes() : 0);
+    if (available < needed) {
       refuse(
           "%s has %d MB of memory available, the process needs %d MB"
-              .formatted(host, available >> 20, offer.getResidentBytes() >> 20),
+              .formatted(host, available >> 20, needed >> 20),
           "free memory there or choose another destination");
     }
   }

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -77,11 +78,20 @@ public final class Host {
 
   /** Free bytes where {@code directory} lies, or will lie once it has been made. */
   public static long usableSpace(Path directory) throws IOException {
+    return storeOf(directory).getUsableSpace();
+  }
+
+  /** Whether what is written there takes memory, tmpfs(5). */
+  static boolean isInMemory(Path directory) throws IOException {
+    return storeOf(directory).type().equals("tmpfs");
+  }
+
+  private static FileStore storeOf(Path directory) throws IOException {
     Path there = directory.toAbsolutePath();
     while (!Files.exists(there)) {
       there = there.getParent(); // ends at the root, which exists
     }
-    return Files.getFileStore(there).getUsableSpace();
+    return Files.getFileStore(there);
   }
 
   /** Whether this agent may raise limits (CAP_SYS_RESOURCE, capabilities(7)). */

@@ -122,6 +122,18 @@ public record Cell(int init, long startTicks) {
     return info.isPresent() && info.get().startTicks() == startTicks && info.get().state() != 'Z';
   }
 
+  /**
+   * Kills everything in the cell, its init last: as the kernel ends an init it closes what that has
+   * before it kills the others, and what it holds for them (native/src/hold.h) they need until
+   * their own ends.
+   */
+  public void end() {
+    for (int pid : members().values()) {
+      ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly);
+    }
+    kill();
+  }
+
   /** Kills the init and with it everything in the cell. */
   public void kill() {
     if (alive()) {

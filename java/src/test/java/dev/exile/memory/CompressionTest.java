@@ -8,7 +8,7 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 class CompressionTest {
-  private static final int CHUNK = 64 << 10;
+  private static final int CHUNK = 256 << 10;
   private static final int LAG = 4;
 
   /** No processor takes as long for a byte. */
