@@ -158,7 +158,7 @@ static int parse(int argc, char **argv, struct cell *cell)
         {"terminal", required_argument, NULL, 't'},  {"leader", no_argument, NULL, 'l'},
         {"seat", required_argument, NULL, 'n'},      {"orphaned", no_argument, NULL, 'o'},
         {"clocks", required_argument, NULL, 'c'},    {"shm", required_argument, NULL, 'm'},
-        {"pager", required_argument, NULL, 'p'},   {NULL, 0, NULL, 0},
+        {"pager", required_argument, NULL, 'p'},      {NULL, 0, NULL, 0},
     };
     int option;
 

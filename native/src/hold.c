@@ -66,22 +66,17 @@ static bool is_former(const struct hold *hold)
     return recv(hold->out, &turn, sizeof(turn), MSG_PEEK) == sizeof(turn) && turn != hold->turn;
 }
 
-/* Descriptors of a message that is read without them are closed. */
-static void take_out(const struct hold *hold)
+/* Descriptors of a message that is read without them are closed. False: there is none. */
+static bool take_out(const struct hold *hold)
 {
     uint32_t turn;
 
-    if (recv(hold->out, &turn, sizeof(turn), 0) < 0)
-        errno = 0;
+    return recv(hold->out, &turn, sizeof(turn), 0) > 0;
 }
 
 void hold_release(const struct hold *hold)
 {
-    uint32_t turn;
-
-    if (hold->in < 0)
-        return;
-    while (recv(hold->out, &turn, sizeof(turn), 0) > 0)
+    while (hold->in >= 0 && take_out(hold))
         continue;
 }
 
@@ -91,12 +86,12 @@ void hold_renew(struct hold *hold, const struct views *views)
         return;
     hold->turn++;
     if (put_in(hold, views) < 0) {
-        /* No memory, say. Nobody else holds any then, also those that nobody needs; the next turn tries again. */
+        /* No memory, say: then nobody else holds any, needed or not, and the next turn tries again. */
         hold_release(hold);
         return;
     }
-    while (is_former(hold))
-        take_out(hold);
+    while (is_former(hold) && take_out(hold))
+        continue;
     hold->changes = views->changes;
 }
 
